@@ -1,0 +1,42 @@
+/*
+ * list.h - every key under a prefix, page after page, with the retries that
+ * it takes.  Keeps nothing but the page at hand.
+ *
+ * Threads: on the worker that owns the client and the event_base.
+ */
+#ifndef DAEMON_OSS_LIST_H
+#define DAEMON_OSS_LIST_H
+
+#include "daemon/oss/list_xml.h"
+#include "daemon/oss/result.h"
+
+struct event_base;
+struct http_client;
+struct oss_bucket;
+struct oss_list;
+
+struct oss_list_conf {
+	const char *prefix;		    /* copied; "" or NULL: the whole bucket */
+	const char *delimiter;		    /* NULL: none, everything below the prefix */
+	const char *start_after;	    /* NULL: from the first key */
+	unsigned max_keys;		    /* of one page; 0: 1000 */
+	const struct oss_retry_conf *retry; /* for each page; NULL: the defaults; copied */
+};
+
+struct oss_list_events {
+	/*
+	 * One page, valid during the call.  A negative errno ends the listing:
+	 * on_done() then gets it.  Must not cancel the listing.
+	 */
+	int (*on_page)(const struct list_page *page, void *arg);
+	/* Exactly once, from the event loop; not after oss_list_cancel(). */
+	void (*on_done)(const struct oss_result *res, void *arg);
+};
+
+/* Takes a reference to the bucket.  -EINVAL, -ENOMEM. */
+int oss_list_start(struct event_base *base, struct http_client *client, struct oss_bucket *bucket,
+		   const struct oss_list_conf *conf, const struct oss_list_events *events,
+		   void *arg, struct oss_list **ret_list);
+void oss_list_cancel(struct oss_list *l);
+
+#endif
