@@ -33,7 +33,7 @@ void strbuf_addf(struct strbuf *sb, const char *fmt, ...) __attribute__((format(
 /* Never NULL, always ended by a NUL; valid until the next addition. */
 const char *strbuf_str(const struct strbuf *sb);
 size_t strbuf_len(const struct strbuf *sb);
-/* 0, -ENOMEM, or -E2BIG when the bound was reached. */
+/* 0, -ENOMEM, -E2BIG when the bound was reached, or -EINVAL for a format that cannot be written. */
 int strbuf_error(const struct strbuf *sb);
 
 #endif
