@@ -60,6 +60,8 @@ void cred_source_unref(struct cred_source *s);
 
 /* A reference to the keys of now; never NULL.  Looks at the file at most once a second. */
 struct cred *cred_source_get(struct cred_source *s);
+/* The same at a time that the caller tells, in ms of any steady clock. */
+struct cred *cred_source_get_at(struct cred_source *s, uint64_t now_ms);
 /*
  * Look for newer keys; `force` looks even if the last look was just now.  True when cred_source_get()
  * now gives other keys than `used` (NULL: than before).
