@@ -24,4 +24,28 @@ struct oss_result {
 	char text[512]; /* one line: what happened and what to do; "" when it worked */
 };
 
+struct oss_endpoint;
+struct oss_error;
+
+/* What a request was about, for the text. */
+struct oss_subject {
+	const struct oss_endpoint *endpoint;
+	const char *bucket;
+	const char *key; /* NULL: the bucket itself */
+};
+
+/*
+ * Fill in action, error, code and text of an answer that is no success; e may be empty.
+ * What is to be put right before another attempt is returned.
+ */
+enum oss_remedy oss_result_refuse(struct oss_result *res, const struct oss_subject *subject,
+				  int status, const struct oss_error *e);
+/* The same for a request that got no whole answer; reason: the transport's own words. */
+void oss_result_break(struct oss_result *res, const struct oss_subject *subject, int error,
+		      const char *reason);
+/* A result of our own making, for an answer that is not as it must be. */
+void oss_result_set(struct oss_result *res, const struct oss_subject *subject,
+		    enum oss_action action, int error, const char *fmt, ...)
+	__attribute__((format(printf, 5, 6)));
+
 #endif
