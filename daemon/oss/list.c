@@ -1,0 +1,305 @@
+#include "daemon/oss/list.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include <event2/event.h>
+
+#define LOG_MODULE "list"
+#include "daemon/base/log.h"
+#include "daemon/http/client.h"
+#include "daemon/oss/body.h"
+#include "daemon/oss/bucket.h"
+#include "daemon/oss/request.h"
+
+/*
+ *	ASK --> (page) --> ASK ... --> done
+ *	 \_ (failure) --> WAIT --> ASK
+ *
+ * Either `request` runs or `timer` is pending, never both.
+ */
+struct oss_list {
+	struct http_client *client;
+	struct oss_bucket *bucket;
+	struct oss_list_events events;
+	void *arg;
+	char *prefix, *delimiter, *start_after, *token; /* NULL: none */
+	char max_keys[12];
+	struct oss_retry_conf retry_conf;
+	struct oss_retry retry;
+	struct event *timer;
+	struct oss_request *request;
+	struct body body;
+};
+
+static uint64_t steady_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static uint32_t random_bits(void)
+{
+	uint32_t bits;
+
+	/* Without entropy yet: any number will do for a jitter. */
+	if (getrandom(&bits, sizeof(bits), GRND_NONBLOCK) != sizeof(bits))
+		bits = (uint32_t)steady_ms() * 2654435761u;
+	return bits;
+}
+
+static void list_free(struct oss_list *l)
+{
+	if (l->timer != NULL)
+		event_free(l->timer);
+	body_fini(&l->body);
+	oss_bucket_unref(l->bucket);
+	free(l->prefix);
+	free(l->delimiter);
+	free(l->start_after);
+	free(l->token);
+	free(l);
+}
+
+/* The only way out. */
+static void finish(struct oss_list *l, const struct oss_result *res)
+{
+	void (*on_done)(const struct oss_result *, void *) = l->events.on_done;
+	void *arg = l->arg;
+
+	list_free(l);
+	on_done(res, arg);
+}
+
+static struct oss_subject subject_of(const struct oss_list *l)
+{
+	return (struct oss_subject){
+		.endpoint = oss_bucket_endpoint(l->bucket),
+		.bucket = oss_bucket_name(l->bucket),
+		.key = l->prefix,
+	};
+}
+
+static int on_head(const struct http_response *head, struct sink **ret_sink, struct oss_result *res,
+		   void *arg)
+{
+	struct oss_list *l = arg;
+
+	(void)head;
+	(void)res;
+	strbuf_reset(&l->body.text);
+	*ret_sink = &l->body.sink;
+	return 0;
+}
+
+static void on_request_done(struct oss_result *res, const struct http_response *head, void *arg);
+
+static int ask(struct oss_list *l)
+{
+	static const struct oss_request_events events = { .on_head = on_head,
+							  .on_done = on_request_done };
+	struct oss_param query[7];
+	struct oss_request_conf conf = { .method = "GET", .query = query };
+	size_t nr = 0;
+
+	query[nr++] = (struct oss_param){ "list-type", "2" };
+	query[nr++] = (struct oss_param){ "encoding-type", "url" };
+	query[nr++] = (struct oss_param){ "max-keys", l->max_keys };
+	if (l->prefix != NULL)
+		query[nr++] = (struct oss_param){ "prefix", l->prefix };
+	if (l->delimiter != NULL)
+		query[nr++] = (struct oss_param){ "delimiter", l->delimiter };
+	if (l->token != NULL)
+		query[nr++] = (struct oss_param){ "continuation-token", l->token };
+	else if (l->start_after != NULL)
+		query[nr++] = (struct oss_param){ "start-after", l->start_after };
+	conf.nr_query = nr;
+	return oss_request_start(l->client, l->bucket, &conf, &events, l, &l->request);
+}
+
+/* Ask, or end the listing with why that cannot be. */
+static void ask_or_finish(struct oss_list *l)
+{
+	struct oss_subject subject = subject_of(l);
+	struct oss_result res = { .error = 0 };
+	int r = ask(l);
+
+	if (r == 0)
+		return;
+	oss_result_set(&res, &subject, OSS_FATAL, r, "cannot ask for the listing: %s",
+		       strerror(-r));
+	finish(l, &res);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	ask_or_finish(arg);
+}
+
+static void retry_or_finish(struct oss_list *l, const struct oss_result *res)
+{
+	int64_t wait_ms =
+		oss_retry_next(&l->retry, res->action, res->delay_ms, steady_ms(), random_bits());
+	struct timeval tv = { .tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000 };
+
+	if (wait_ms < 0) {
+		finish(l, res);
+		return;
+	}
+	log_debug("%s; asking again in %lld ms", res->text, (long long)wait_ms);
+	evtimer_add(l->timer, &tv);
+}
+
+/* Keys that were not asked for, or a page that does not lead on, would never end or mix mounts. */
+static int check_page(const struct oss_list *l, const struct list_page *page, char *err,
+		      size_t err_len)
+{
+	size_t i, len = l->prefix != NULL ? strlen(l->prefix) : 0;
+
+	for (i = 0; i < page->nr_entries; i++) {
+		if (len > 0 && strncmp(page->entries[i].key, l->prefix, len) != 0) {
+			snprintf(err, err_len, "the listing holds keys outside the prefix");
+			return -EPROTO;
+		}
+	}
+	for (i = 0; i < page->nr_prefixes; i++) {
+		if (len > 0 && strncmp(page->prefixes[i], l->prefix, len) != 0) {
+			snprintf(err, err_len,
+				 "the listing holds common prefixes outside the prefix");
+			return -EPROTO;
+		}
+	}
+	if (!page->is_truncated)
+		return 0;
+	if (page->next_token == NULL) {
+		snprintf(err, err_len,
+			 "the listing goes on but does not say where: the store "
+			 "does not speak ListObjectsV2");
+		return -EPROTO;
+	}
+	if (l->token != NULL && strcmp(l->token, page->next_token) == 0) {
+		snprintf(err, err_len, "the listing does not go on: the same token came twice");
+		return -EPROTO;
+	}
+	return 0;
+}
+
+/* The page is right: hand it over.  1: go on; 0: that was the last; or a negative errno. */
+static int take_page(struct oss_list *l, const struct list_page *page)
+{
+	char *token;
+	int r;
+
+	r = l->events.on_page(page, l->arg);
+	if (r != 0 || !page->is_truncated)
+		return r;
+	token = strdup(page->next_token);
+	if (token == NULL)
+		return -ENOMEM;
+	free(l->token);
+	l->token = token;
+	return 1;
+}
+
+static void on_body(struct oss_list *l, struct oss_result *res)
+{
+	struct oss_subject subject = subject_of(l);
+	struct list_page page;
+	char err[256];
+	int r;
+
+	r = list_xml_parse(strbuf_str(&l->body.text), strbuf_len(&l->body.text),
+			   subject.endpoint->dialect, &page, err, sizeof(err));
+	if (r == 0) {
+		r = check_page(l, &page, err, sizeof(err));
+		if (r != 0)
+			list_page_fini(&page);
+	}
+	if (r != 0) {
+		oss_result_set(res, &subject, OSS_RETRY, -EIO, "%s", err);
+		retry_or_finish(l, res);
+		return;
+	}
+	r = take_page(l, &page);
+	list_page_fini(&page);
+	if (r > 0) {
+		oss_retry_init(&l->retry, &l->retry_conf, steady_ms());
+		ask_or_finish(l);
+		return;
+	}
+	if (r < 0)
+		oss_result_set(res, &subject, OSS_FATAL, r, "the listing was given up: %s",
+			       strerror(-r));
+	finish(l, res);
+}
+
+static void on_request_done(struct oss_result *res, const struct http_response *head, void *arg)
+{
+	struct oss_list *l = arg;
+
+	(void)head;
+	l->request = NULL;
+	if (res->error != 0)
+		retry_or_finish(l, res);
+	else
+		on_body(l, res);
+}
+
+/* NULL and "" stay NULL.  false: no memory. */
+static bool copy_text(char **ret, const char *text)
+{
+	if (text == NULL || text[0] == '\0')
+		return true;
+	*ret = strdup(text);
+	return *ret != NULL;
+}
+
+int oss_list_start(struct event_base *base, struct http_client *client, struct oss_bucket *bucket,
+		   const struct oss_list_conf *conf, const struct oss_list_events *events,
+		   void *arg, struct oss_list **ret_list)
+{
+	struct oss_list *l;
+	int r = -ENOMEM;
+
+	if (conf->max_keys > 1000)
+		return -EINVAL;
+	l = calloc(1, sizeof(*l));
+	if (l == NULL)
+		return -ENOMEM;
+	l->client = client;
+	l->bucket = oss_bucket_ref(bucket);
+	l->events = *events;
+	l->arg = arg;
+	body_init(&l->body, LIST_PAGE_MAX_BYTES);
+	snprintf(l->max_keys, sizeof(l->max_keys), "%u",
+		 conf->max_keys != 0 ? conf->max_keys : 1000);
+	if (conf->retry != NULL)
+		l->retry_conf = *conf->retry;
+	oss_retry_init(&l->retry, &l->retry_conf, steady_ms());
+	l->timer = evtimer_new(base, on_timer, l);
+	if (l->timer != NULL && copy_text(&l->prefix, conf->prefix) &&
+	    copy_text(&l->delimiter, conf->delimiter) &&
+	    copy_text(&l->start_after, conf->start_after))
+		r = ask(l);
+	if (r != 0)
+		list_free(l);
+	else
+		*ret_list = l;
+	return r;
+}
+
+void oss_list_cancel(struct oss_list *l)
+{
+	if (l == NULL)
+		return;
+	oss_request_cancel(l->request);
+	list_free(l);
+}
