@@ -14,7 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-extern uint32_t *epoch_page; /* for epoch_now() alone; NULL before the first look */
+/* For epoch_now() alone; NULL before the first look. */
+extern uint32_t *epoch_page __attribute__((visibility("hidden")));
 
 uint32_t epoch_look(void);
 

@@ -75,11 +75,15 @@ int pin_take(struct file *f, uint64_t off, uint64_t len, struct pin *ret_pin);
 void pin_drop(struct file *f, struct pin *pin);
 /*
  * A read-only mapping of pinned bytes of its own (MAP_SHARED), which neither a
- * reopening nor file_put() touches.  off is any; *ret_base and *ret_len are
- * what to give to munmap.
+ * reopening nor file_put() touches.  -ESTALE as below.
  */
-int pin_map(struct file *f, uint64_t off, uint64_t len, void **ret_base, size_t *ret_len,
-	    const void **ret_bytes);
+struct pin_range {
+	void *base; /* of the mapping: for munmap */
+	size_t base_len;
+	const void *bytes; /* the byte at `off` */
+};
+int pin_map(struct file *f, const struct pin *pin, uint64_t off, uint64_t len,
+	    struct pin_range *ret);
 /*
  * A read-only descriptor of the object's memory, close-on-exec, for mappings of
  * other kinds; the caller closes it.  Pin first.  Reading it directly is

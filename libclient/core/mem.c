@@ -1,0 +1,181 @@
+#include "libclient/core/mem.h"
+
+#include <stdint.h>
+
+/* Words of any alignment that may look at any object. */
+typedef uint16_t word16 __attribute__((may_alias, aligned(1)));
+typedef uint32_t word32 __attribute__((may_alias, aligned(1)));
+typedef uint64_t word64 __attribute__((may_alias, aligned(1)));
+typedef unsigned char word128
+	__attribute__((vector_size(16), may_alias, aligned(1))); /* SSE2, NEON: always there */
+
+/* Keeps the compiler from seeing a loop as a call of memcpy or memset. */
+#define STAY_A_LOOP() __asm__ volatile("" ::: "memory")
+
+/* From here on the processor's own string move is the faster one (test/bench, mem_copy). */
+#define LONG_COPY 2048u
+
+static inline void copy_16_or_less(unsigned char *d, const unsigned char *s, size_t len)
+{
+	if (len >= 8) {
+		uint64_t head = *(const word64 *)s, tail = *(const word64 *)(s + len - 8);
+
+		*(word64 *)d = head;
+		*(word64 *)(d + len - 8) = tail;
+	} else if (len >= 4) {
+		uint32_t head = *(const word32 *)s, tail = *(const word32 *)(s + len - 4);
+
+		*(word32 *)d = head;
+		*(word32 *)(d + len - 4) = tail;
+	} else if (len >= 2) {
+		uint16_t head = *(const word16 *)s, tail = *(const word16 *)(s + len - 2);
+
+		*(word16 *)d = head;
+		*(word16 *)(d + len - 2) = tail;
+	} else if (len == 1) {
+		*d = *s;
+	}
+}
+
+/* len > 16.  The last 16 bytes are loaded first: the areas may overlap with dst below src. */
+static inline void copy_forward(unsigned char *d, const unsigned char *s, size_t len)
+{
+	word128 last = *(const word128 *)(s + len - 16);
+	unsigned char *d_last = d + len - 16;
+
+	while (len > 64) {
+		word128 a = *(const word128 *)s, b = *(const word128 *)(s + 16);
+		word128 c = *(const word128 *)(s + 32), e = *(const word128 *)(s + 48);
+
+		*(word128 *)d = a;
+		*(word128 *)(d + 16) = b;
+		*(word128 *)(d + 32) = c;
+		*(word128 *)(d + 48) = e;
+		s += 64;
+		d += 64;
+		len -= 64;
+		STAY_A_LOOP();
+	}
+	while (len > 16) {
+		*(word128 *)d = *(const word128 *)s;
+		s += 16;
+		d += 16;
+		len -= 16;
+		STAY_A_LOOP();
+	}
+	*(word128 *)d_last = last;
+}
+
+static inline void copy_backward(unsigned char *d, const unsigned char *s, size_t len)
+{
+	word128 first = *(const word128 *)s;
+
+	while (len > 16) {
+		*(word128 *)(d + len - 16) = *(const word128 *)(s + len - 16);
+		len -= 16;
+		STAY_A_LOOP();
+	}
+	*(word128 *)d = first;
+}
+
+void mem_copy(void *dst, const void *src, size_t len)
+{
+	if (len <= 16) {
+		copy_16_or_less(dst, src, len);
+		return;
+	}
+#if defined(__x86_64__)
+	if (len >= LONG_COPY) {
+		__asm__ volatile("rep movsb" : "+D"(dst), "+S"(src), "+c"(len)::"memory");
+		return;
+	}
+#endif
+	copy_forward(dst, src, len);
+}
+
+void mem_move(void *dst, const void *src, size_t len)
+{
+	if (len <= 16)
+		copy_16_or_less(dst, src, len);
+	else if ((uintptr_t)dst - (uintptr_t)src >= len)
+		copy_forward(dst, src, len);
+	else
+		copy_backward(dst, src, len);
+}
+
+void mem_fill(void *dst, int byte, size_t len)
+{
+	unsigned char *d = dst;
+	uint64_t pattern = 0x0101010101010101ull * (unsigned char)byte;
+
+#if defined(__x86_64__)
+	if (len >= LONG_COPY) {
+		__asm__ volatile("rep stosb" : "+D"(d), "+c"(len) : "a"(byte) : "memory");
+		return;
+	}
+#endif
+	while (len >= 8) {
+		*(word64 *)d = pattern;
+		d += 8;
+		len -= 8;
+		STAY_A_LOOP();
+	}
+	while (len > 0) {
+		*d++ = (unsigned char)byte;
+		len--;
+		STAY_A_LOOP();
+	}
+}
+
+int mem_compare(const void *a, const void *b, size_t len)
+{
+	const unsigned char *x = a, *y = b;
+
+	while (len >= 8 && *(const word64 *)x == *(const word64 *)y) {
+		x += 8;
+		y += 8;
+		len -= 8;
+	}
+	for (; len > 0; x++, y++, len--)
+		if (*x != *y)
+			return *x < *y ? -1 : 1;
+	return 0;
+}
+
+bool mem_equal(const void *a, const void *b, size_t len)
+{
+	return mem_compare(a, b, len) == 0;
+}
+
+/* The names that a compiler may call on its own, for the library that links no libc. */
+#if defined(__PIC__) && !defined(__PIE__)
+
+void *memcpy(void *dst, const void *src, size_t len);
+void *memmove(void *dst, const void *src, size_t len);
+void *memset(void *dst, int byte, size_t len);
+int memcmp(const void *a, const void *b, size_t len);
+
+void *memcpy(void *dst, const void *src, size_t len)
+{
+	mem_copy(dst, src, len);
+	return dst;
+}
+
+void *memmove(void *dst, const void *src, size_t len)
+{
+	mem_move(dst, src, len);
+	return dst;
+}
+
+void *memset(void *dst, int byte, size_t len)
+{
+	mem_fill(dst, byte, len);
+	return dst;
+}
+
+int memcmp(const void *a, const void *b, size_t len)
+{
+	return mem_compare(a, b, len);
+}
+
+#endif
