@@ -331,8 +331,8 @@ static int read_profiles(struct reader *rd, struct profiles *p)
 /* After the start of a mapping, to its end. */
 static int read_object(struct reader *rd, struct fields *f, struct profiles *profiles)
 {
-	bool is_profiles, is_current;
-	int r, which;
+	bool is_profiles = false, is_current = false;
+	int r, which = -1;
 
 	r = check_value(rd);
 	for (rd->depth++; r == 0;) {
