@@ -15,7 +15,7 @@ struct srv_buf {
 	size_t cap;
 };
 
-void *srv_alloc(size_t n);                  /* zeroed; never NULL */
+void *srv_alloc(size_t n);		    /* zeroed; never NULL */
 char *srv_strndup(const char *s, size_t n); /* never NULL */
 
 void srv_buf_free(struct srv_buf *b);

@@ -7,7 +7,7 @@
 #include <immintrin.h>
 #endif
 
-#define LANES      8
+#define LANES	   8
 #define LANE_BYTES 16
 #define FOLD_BYTES (LANES * LANE_BYTES)
 
@@ -16,8 +16,8 @@ static const uint64_t polys[SRV_CRC_KINDS] = { UINT64_C(0xC96C5795D7870F42),
 
 struct crc_tables {
 	uint64_t slice[8][256];
-	uint64_t power[64];     /* x^(8 * 2^k) */
-	uint64_t fold_one[2];   /* x^(128+63), x^127: move 16 bytes ahead */
+	uint64_t power[64];	/* x^(8 * 2^k) */
+	uint64_t fold_one[2];	/* x^(128+63), x^127: move 16 bytes ahead */
 	uint64_t fold_lanes[2]; /* the same for FOLD_BYTES */
 };
 
@@ -140,8 +140,7 @@ run_clmul(const struct crc_tables *t, uint64_t *c, const unsigned char *p, size_
 	for (; n - done >= FOLD_BYTES; done += FOLD_BYTES) {
 		for (i = 0; i < LANES; i++)
 			v[i] = fold(v[i], k_lanes,
-				    _mm_loadu_si128(
-					    (const __m128i *)(p + done + i * LANE_BYTES)));
+				    _mm_loadu_si128((const __m128i *)(p + done + i * LANE_BYTES)));
 	}
 	for (i = 1; i < LANES; i++)
 		v[i] = fold(v[i - 1], k_one, v[i]);

@@ -27,10 +27,10 @@ uint64_t srv_mono_ns(void);
 int64_t srv_clock_now(void);
 void srv_clock_set_offset(int64_t seconds);
 
-#define SRV_DATE_LEN 40
+#define SRV_DATE_LEN 96
 
-void srv_date_http(char out[SRV_DATE_LEN], int64_t t);  /* Fri, 02 Jan 2026 03:04:05 GMT */
-void srv_date_iso(char out[SRV_DATE_LEN], int64_t t);   /* 2026-01-02T03:04:05.000Z */
+void srv_date_http(char out[SRV_DATE_LEN], int64_t t);	/* Fri, 02 Jan 2026 03:04:05 GMT */
+void srv_date_iso(char out[SRV_DATE_LEN], int64_t t);	/* 2026-01-02T03:04:05.000Z */
 void srv_date_basic(char out[SRV_DATE_LEN], int64_t t); /* 20260102T030405Z */
 bool srv_date_parse_http(const char *s, int64_t *ret);
 bool srv_date_parse_basic(const char *s, int64_t *ret);

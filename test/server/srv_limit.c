@@ -1,0 +1,100 @@
+#include "test/server/srv_limit.h"
+
+#include "test/server/srv_text.h"
+
+#include <string.h>
+
+/* What may be saved up while a thread is late, and the least worth waking up for. */
+#define SAVE_SECONDS  0.10
+#define GRAIN_SECONDS 0.004
+
+void srv_limits_init(struct srv_limits *l)
+{
+	memset(l, 0, sizeof(*l));
+	pthread_mutex_init(&l->lock, NULL);
+}
+
+/* Negative: leave as it is. */
+void srv_limits_set(struct srv_limits *l, int64_t first_byte_ms, int64_t per_connection_bps,
+		    int64_t total_bps)
+{
+	if (first_byte_ms >= 0)
+		atomic_store(&l->first_byte_ms, (unsigned)first_byte_ms);
+	if (per_connection_bps >= 0)
+		atomic_store(&l->per_connection_bps, (uint64_t)per_connection_bps);
+	if (total_bps >= 0) {
+		pthread_mutex_lock(&l->lock);
+		l->total.at_ns = 0;
+		atomic_store(&l->total_bps, (uint64_t)total_bps);
+		pthread_mutex_unlock(&l->lock);
+	}
+}
+
+static uint64_t take(struct srv_bucket_level *b, uint64_t bps, uint64_t want, uint64_t now,
+		     uint64_t *wake)
+{
+	double save = (double)bps * SAVE_SECONDS, grain = (double)bps * GRAIN_SECONDS;
+	uint64_t wait;
+
+	if (save < 2)
+		save = 2;
+	if (grain < 1)
+		grain = 1;
+	if (b->at_ns == 0) {
+		b->level = 0;
+	} else {
+		b->level += (double)(now - b->at_ns) * (double)bps / 1e9;
+		if (b->level > save)
+			b->level = save;
+	}
+	b->at_ns = now;
+	if (grain > (double)want)
+		grain = (double)want;
+	if (b->level >= grain) {
+		if ((double)want > b->level)
+			want = (uint64_t)b->level;
+		b->level -= (double)want;
+		return want;
+	}
+	wait = now + (uint64_t)((grain - b->level) * 1e9 / (double)bps) + 1;
+	if (wait > *wake)
+		*wake = wait;
+	return 0;
+}
+
+uint64_t srv_limits_take(struct srv_limits *l, struct srv_bucket_level *own, uint64_t drip_bps,
+			 uint64_t want, uint64_t *ret_wake_ns)
+{
+	uint64_t bps = atomic_load_explicit(&l->per_connection_bps, memory_order_relaxed);
+	uint64_t total = atomic_load_explicit(&l->total_bps, memory_order_relaxed);
+	uint64_t now, got;
+
+	if (drip_bps != 0 && (bps == 0 || drip_bps < bps))
+		bps = drip_bps;
+	if (bps == 0 && total == 0)
+		return want;
+	now = srv_mono_ns();
+	*ret_wake_ns = 0;
+	if (bps != 0)
+		want = take(own, bps, want, now, ret_wake_ns);
+	if (want == 0 || total == 0)
+		return want;
+	pthread_mutex_lock(&l->lock);
+	got = take(&l->total, total, want, now, ret_wake_ns);
+	pthread_mutex_unlock(&l->lock);
+	if (bps != 0)
+		own->level += (double)(want - got);
+	return got;
+}
+
+void srv_limits_give_back(struct srv_limits *l, struct srv_bucket_level *own, uint64_t n)
+{
+	if (n == 0)
+		return;
+	own->level += (double)n;
+	if (atomic_load_explicit(&l->total_bps, memory_order_relaxed) != 0) {
+		pthread_mutex_lock(&l->lock);
+		l->total.level += (double)n;
+		pthread_mutex_unlock(&l->lock);
+	}
+}

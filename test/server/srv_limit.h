@@ -1,0 +1,37 @@
+/*
+ * srv_limit.h - token buckets: how many bytes may go out now, and if none, when.  A bucket belongs
+ * to one connection or, with a lock around it, to the whole store.
+ */
+#ifndef TEST_SERVER_SRV_LIMIT_H
+#define TEST_SERVER_SRV_LIMIT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+struct srv_bucket_level {
+	uint64_t at_ns; /* when the level was right; 0: never used */
+	double level;	/* bytes */
+};
+
+struct srv_limits {
+	_Atomic unsigned first_byte_ms;
+	_Atomic uint64_t per_connection_bps; /* bytes a second; 0: no limit */
+	_Atomic uint64_t total_bps;
+	pthread_mutex_t lock;
+	struct srv_bucket_level total;
+};
+
+void srv_limits_init(struct srv_limits *l);
+void srv_limits_set(struct srv_limits *l, int64_t first_byte_ms, int64_t per_connection_bps,
+		    int64_t total_bps);
+
+/*
+ * How much of want may be sent by a connection whose own bucket is `own` and whose drip rate is
+ * drip_bps (0: none).  0: nothing before *ret_wake_ns.  Bytes granted but not sent are given back.
+ */
+uint64_t srv_limits_take(struct srv_limits *l, struct srv_bucket_level *own, uint64_t drip_bps,
+			 uint64_t want, uint64_t *ret_wake_ns);
+void srv_limits_give_back(struct srv_limits *l, struct srv_bucket_level *own, uint64_t n);
+
+#endif
