@@ -48,10 +48,20 @@ ssize_t file_read(struct file *f, void *buf, size_t len, uint64_t off);
 /* The same without waiting: -EAGAIN when a byte is not there yet.  *ret_chunk: the first such. */
 ssize_t file_read_try(struct file *f, void *buf, size_t len, uint64_t off, uint32_t *ret_chunk);
 
+/*
+ * Is a byte of the range missing?  0: no.  -EAGAIN: *ret_chunk is the first such,
+ * needed up to its byte *ret_end.  -ECONNRESET: no session of this process has
+ * the object open, so only a read will tell.
+ */
+int file_missing(const struct file *f, uint64_t off, size_t len, uint32_t *ret_chunk,
+		 uint64_t *ret_end);
+
 /* enum wire_advice for a range; a hint, so nothing is answered. */
 void file_advise(struct file *f, uint64_t off, uint64_t len, unsigned advice);
 /* Ask for the bytes, do not wait.  token != 0: a completion with it when the first chunk is there. */
 int file_fetch(struct file *f, uint32_t chunk, uint64_t end_in_chunk, uint64_t token);
+/* The same, but never makes a session: -ECONNRESET when there is none. */
+int file_fetch_now(const struct file *f, uint32_t chunk, uint64_t end_in_chunk, uint64_t token);
 /* Wait until chunks of the range are READY (whole).  Without a pin they may go again. */
 int file_wait(struct file *f, uint64_t off, uint64_t len);
 /* The store's CRC-64, once every byte has been downloaded and checked.  Waits. */

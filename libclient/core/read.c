@@ -33,7 +33,7 @@ static int fail(struct file *f, int error, const char *what)
 	return error;
 }
 
-static int post(struct file *f, const struct file_place *at, uint32_t chunk, uint64_t end,
+static int post(const struct file *f, const struct file_place *at, uint32_t chunk, uint64_t end,
 		unsigned flags, uint64_t token)
 {
 	struct wire_submission s = {
@@ -247,6 +247,33 @@ ssize_t file_read_try(struct file *f, void *buf, size_t len, uint64_t off, uint3
 	return whole;
 }
 
+int file_missing(const struct file *f, uint64_t off, size_t len, uint32_t *ret_chunk,
+		 uint64_t *ret_end)
+{
+	uint64_t at = off, end = off + (uint64_t)clip(f, len, off);
+	struct file_place place;
+	uint32_t seq;
+
+	if (end == at)
+		return 0;
+	if (!file_look(f, &place, &seq))
+		return -ECONNRESET;
+	while (at < end) {
+		uint32_t chunk = (uint32_t)(at >> place.shift);
+		uint64_t start = (uint64_t)chunk << place.shift;
+		uint64_t stop = start + (1ull << place.shift);
+
+		stop = stop < end ? stop : end;
+		if (!chunk_word_covers(chunk_word_load(&place.words[chunk]), stop - start)) {
+			*ret_chunk = chunk;
+			*ret_end = stop - start;
+			return -EAGAIN;
+		}
+		at = stop;
+	}
+	return 0;
+}
+
 void file_advise(struct file *f, uint64_t off, uint64_t len, unsigned advice)
 {
 	struct wire_submission s = { .op = WIRE_OP_ADVISE, .flags = (uint8_t)advice };
@@ -271,24 +298,28 @@ static uint64_t chunk_len(const struct file *f, unsigned shift, uint32_t chunk)
 	return left < 1ull << shift ? left : 1ull << shift;
 }
 
-int file_fetch(struct file *f, uint32_t chunk, uint64_t end_in_chunk, uint64_t token)
+int file_fetch_now(const struct file *f, uint32_t chunk, uint64_t end_in_chunk, uint64_t token)
 {
 	struct file_place at;
 	uint32_t seq;
-	int r;
 
-	if (!file_look(f, &at, &seq) || link_serial(f->view->link) != at.serial) {
-		r = file_revive(f);
-		if (r != 0)
-			return r;
-		if (!file_look(f, &at, &seq))
-			return -EAGAIN;
-	}
+	if (!file_look(f, &at, &seq))
+		return -ECONNRESET;
 	if (chunk >= chunk_count(f->size, at.shift))
 		return -EINVAL;
 	if (end_in_chunk > chunk_len(f, at.shift, chunk))
 		end_in_chunk = chunk_len(f, at.shift, chunk);
 	return post(f, &at, chunk, end_in_chunk, token != 0 ? WIRE_FETCH_NOTIFY : 0, token);
+}
+
+int file_fetch(struct file *f, uint32_t chunk, uint64_t end_in_chunk, uint64_t token)
+{
+	int r = file_fetch_now(f, chunk, end_in_chunk, token);
+
+	if (r != -ECONNRESET)
+		return r;
+	r = file_revive(f);
+	return r != 0 ? r : file_fetch_now(f, chunk, end_in_chunk, token);
 }
 
 int file_wait(struct file *f, uint64_t off, uint64_t len)
