@@ -1,0 +1,116 @@
+/*
+ * VERIFY: does the object have the CRC that the store gave?  While chunks are
+ * missing the request waits; when nothing more arrives for a while it is
+ * answered so, and the client reads what is missing or gives up.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "daemon/cache/cache.h"
+#include "daemon/mount/mount.h"
+#include "daemon/session/session_internal.h"
+
+#define LOG_MODULE "session"
+#include "daemon/base/log.h"
+
+#define STANDSTILL_MS 30000 /* no new byte for so long: nobody reads this object */
+
+static void audit_verdict(const struct session *s, const char *what, int error, uint64_t size)
+{
+	const struct audit_who who = session_who(s);
+
+	audit_write(&who, "verify", what, error, size);
+}
+
+static void answer_verdict(struct session *s, const struct pending *p, const struct object *o,
+			   enum object_verdict verdict, uint64_t crc)
+{
+	struct wire_verify_answer answer = {
+		.crc64 = crc,
+		.known = verdict == VERDICT_GOOD,
+	};
+
+	audit_verdict(s, p->what, verdict == VERDICT_BAD ? -EIO : 0,
+		      o != NULL ? object_size(o) : 0);
+	if (verdict == VERDICT_BAD)
+		session_refuse(s, p->type, p->seq, -EIO,
+			       "%s does not have the CRC-64 that the store gave for it: its bytes "
+			       "were damaged on the way or in the store",
+			       object_key(o));
+	else
+		session_answer(s, p->type, p->seq, &answer.head, sizeof(answer), NULL, 0);
+}
+
+/* True: answered.  A session may be dead then. */
+static bool try_answer(struct session *s, struct pending *p, struct object *o, uint64_t now_ms)
+{
+	enum object_verdict verdict;
+	uint64_t crc = 0, present;
+	int error;
+
+	verdict = object_verdict(o, &crc);
+	if (verdict != VERDICT_PENDING) {
+		answer_verdict(s, p, o, verdict, crc);
+		return true;
+	}
+	error = object_error(o);
+	if (error == 0 && object_is_dropped(o))
+		error = -ESTALE;
+	if (error != 0) {
+		audit_verdict(s, p->what, error, 0);
+		session_refuse(s, p->type, p->seq, error, "%s: %s", object_key(o),
+			       strerror(error < 0 ? -error : error));
+		return true;
+	}
+	present = object_present_bytes(o);
+	if (present != p->present) {
+		p->present = present;
+		p->since_ms = now_ms;
+	}
+	if (now_ms - p->since_ms < STANDSTILL_MS)
+		return false;
+	audit_verdict(s, p->what, -EAGAIN, 0);
+	session_refuse(s, p->type, p->seq, -EAGAIN,
+		       "%s is not complete and nothing more arrives; read it to its end first",
+		       object_key(o));
+	return true;
+}
+
+bool op_verify_poll(struct pending *p, uint64_t now_ms)
+{
+	struct session *s = p->session;
+	const struct held *h = session_held(s, p->object);
+
+	if (h != NULL && h->object != NULL && !try_answer(s, p, h->object, now_ms))
+		return false;
+	if (!session_is_dead(s))
+		pending_free(p);
+	return true;
+}
+
+void op_verify(struct session *s, const struct wire_head *req)
+{
+	const struct wire_object *msg = (const struct wire_object *)req;
+	const struct held *h = session_held(s, msg->object);
+	struct pending *p;
+
+	if (h == NULL) {
+		session_refuse(s, req->type, req->seq, -EBADF, "this session has no open object %u",
+			       msg->object);
+		return;
+	}
+	if (h->object == NULL) {
+		/* Nothing is right about, and nothing wrong with, no bytes: their CRC is 0. */
+		const struct pending now = { .type = req->type, .seq = req->seq, .what = NULL };
+
+		answer_verdict(s, &now, NULL, VERDICT_UNKNOWN, 0);
+		return;
+	}
+	p = pending_new(s, req, object_key(h->object));
+	if (p == NULL)
+		return;
+	p->object = msg->object;
+	p->since_ms = pulse_now_ms();
+	if (!op_verify_poll(p, p->since_ms))
+		pulse_wake(s->all);
+}
