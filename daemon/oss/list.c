@@ -12,9 +12,9 @@
 #define LOG_MODULE "list"
 #include "daemon/base/log.h"
 #include "daemon/http/client.h"
-#include "daemon/oss/body.h"
 #include "daemon/oss/bucket.h"
 #include "daemon/oss/request.h"
+#include "daemon/oss/textsink.h"
 
 /*
  *	ASK --> (page) --> ASK ... --> done
@@ -33,7 +33,7 @@ struct oss_list {
 	struct oss_retry retry;
 	struct event *timer;
 	struct oss_request *request;
-	struct body body;
+	struct textsink body;
 };
 
 static uint64_t steady_ms(void)
@@ -58,7 +58,7 @@ static void list_free(struct oss_list *l)
 {
 	if (l->timer != NULL)
 		event_free(l->timer);
-	body_fini(&l->body);
+	textsink_fini(&l->body);
 	oss_bucket_unref(l->bucket);
 	free(l->prefix);
 	free(l->delimiter);
@@ -278,7 +278,7 @@ int oss_list_start(struct event_base *base, struct http_client *client, struct o
 	l->bucket = oss_bucket_ref(bucket);
 	l->events = *events;
 	l->arg = arg;
-	body_init(&l->body, LIST_PAGE_MAX_BYTES);
+	textsink_init(&l->body, LIST_PAGE_MAX_BYTES);
 	snprintf(l->max_keys, sizeof(l->max_keys), "%u",
 		 conf->max_keys != 0 ? conf->max_keys : 1000);
 	if (conf->retry != NULL)

@@ -9,12 +9,12 @@
 #include <time.h>
 
 #include "daemon/http/client.h"
-#include "daemon/oss/body.h"
 #include "daemon/oss/bucket_internal.h"
 #include "daemon/oss/cred.h"
 #include "daemon/oss/date.h"
 #include "daemon/oss/error.h"
 #include "daemon/oss/sigcache.h"
+#include "daemon/oss/textsink.h"
 
 #define MAX_OWN_HEADERS 8
 #define TARGET_MAX	(32u << 10)
@@ -34,7 +34,7 @@ struct oss_request {
 	int64_t clock_offset; /* that it was signed with */
 	bool is_refused;      /* on_head has filled in the result */
 	struct oss_result result;
-	struct body refusal; /* body of an answer that is no success */
+	struct textsink refusal; /* body of an answer that is no success */
 };
 
 static uint64_t steady_ms(void)
@@ -56,7 +56,7 @@ struct oss_subject oss_request_subject(const struct oss_request *r)
 
 static void request_free(struct oss_request *r)
 {
-	body_fini(&r->refusal);
+	textsink_fini(&r->refusal);
 	cred_unref(r->cred);
 	oss_bucket_unref(r->bucket);
 	free(r->key);
@@ -388,7 +388,7 @@ int oss_request_start(struct http_client *client, struct oss_bucket *bucket,
 	r->events = *events;
 	r->arg = arg;
 	r->body_len = conf->body_len;
-	body_init(&r->refusal, OSS_ERROR_MAX_BYTES);
+	textsink_init(&r->refusal, OSS_ERROR_MAX_BYTES);
 	strbuf_init(&target, TARGET_MAX);
 	error = conf->key != NULL && (r->key = strdup(conf->key)) == NULL ? -ENOMEM : 0;
 	if (error == 0)
