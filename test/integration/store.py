@@ -73,8 +73,8 @@ class Store:
 
     def __init__(self, *args, keys=None, root=None, buckets=("bucket",), anonymous=(), region=None,
                  threads=None, tls=None, listen=(), verbose=False):
-        """args: further options of the program.  keys: "AK:SK[:TOKEN[:EXPIRY]]" each, default one
-        long-term key; [] for a store that serves everybody.  tls: (certificate file, key file).
+        """args: further options of the program.  keys: (AK, SK[, TOKEN[, EXPIRY]]) each, default
+        one long-term key; [] for a store that serves everybody.  tls: (certificate, key) files.
         """
         self._temp = None
         self._process = None
@@ -85,15 +85,15 @@ class Store:
             root = os.path.join(self._temp, "root")
             os.mkdir(root)
         self.root = pathlib.Path(root)
+        self.region = region or "cn-hangzhou"
         for bucket in buckets:
             (self.root / bucket).mkdir(exist_ok=True)
         command = [str(program()), "--root", str(self.root)]
-        for key in [f"{AK}:{SK}"] if keys is None else keys:
-            command += ["--key", key]
+        for key in [(AK, SK)] if keys is None else keys:
+            command += ["--key", key if isinstance(key, str) else ":".join(str(p) for p in key)]
         for bucket in anonymous:
             command += ["--anonymous", bucket]
-        if region is not None:
-            command += ["--region", region]
+        command += ["--region", self.region]
         if threads is not None:
             command += ["--threads", str(threads)]
         for where in listen:
@@ -138,24 +138,24 @@ class Store:
         return self._process.pid
 
     @property
-    def address(self):
+    def http(self):
         """ADDRESS:PORT of plain HTTP."""
         return self.ready["http"]
 
     @property
     def host(self):
-        return self.address.rsplit(":", 1)[0]
+        return self.http.rsplit(":", 1)[0]
 
     @property
     def port(self):
-        return int(self.address.rsplit(":", 1)[1])
+        return int(self.http.rsplit(":", 1)[1])
 
     @property
     def endpoint(self):
-        return f"http://{self.address}"
+        return f"http://{self.http}"
 
     @property
-    def tls_endpoint(self):
+    def https_endpoint(self):
         return f"https://{self.ready['https']}"
 
     def log(self):
@@ -178,11 +178,15 @@ class Store:
         return file
 
     def put(self, path, data=None, *, size=None, seed=1):
-        """An object with these bytes, or with `size` reproducible ones; returns the bytes."""
+        """An object with these bytes, or with `size` reproducible ones; returns the bytes.
+
+        path is "bucket/key" with any key.  Goes past signatures, faults and counters.
+        """
         if data is None:
             data = synth_bytes(seed, 0, size)
-        self.write_file(path, data)
-        self.rescan()
+        bucket, key = path.split("/", 1)
+        query = urllib.parse.urlencode({"bucket": bucket, "key": key}, quote_via=urllib.parse.quote)
+        self._ask(f"put?{query}", data, "PUT")
         return data
 
     def synth(self, path, size, seed=1, **more):
@@ -223,7 +227,8 @@ class Store:
     def clock(self, offset_s=None, at=None):
         self.control("clock", {"offset_s": offset_s} if at is None else {"at": at})
 
-    def key(self, ak, sk="", token="", expires=0, remove=False):
+    def keys(self, ak, sk="", token="", expires=0, remove=False):
+        """Add a key or replace the one of that id."""
         self.control("keys", {"ak": ak, "sk": sk, "token": token, "expires": int(expires),
                               "remove": remove})
 
@@ -274,9 +279,9 @@ class Store:
         """POST one command; a dict, or a list of dicts."""
         return self._ask(command, json.dumps({} if document is None else document).encode())
 
-    def _ask(self, path, data=None):
+    def _ask(self, path, data=None, method="POST"):
         request = urllib.request.Request(f"{self.ready['control']}/{path}", data=data,
-                                         method="GET" if data is None else "POST")
+                                         method="GET" if data is None else method)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with opener.open(request, timeout=60) as response:

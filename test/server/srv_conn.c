@@ -196,7 +196,11 @@ static int read_head(struct srv_conn *c)
 
 static int begin_reply(struct srv_conn *c)
 {
-	uint64_t delay = atomic_load(&c->store->limits.first_byte_ms) + (uint64_t)c->plan.delay_ms;
+	uint64_t delay = (uint64_t)c->plan.delay_ms;
+
+	/* Delays and limits are for the store, not for its controls. */
+	if (c->in_flight)
+		delay += atomic_load(&c->store->limits.first_byte_ms);
 
 	srv_reply_finish(c);
 	c->wake_ns = delay > 0 ? srv_mono_ns() + delay * 1000000 : 0;

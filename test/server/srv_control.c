@@ -320,31 +320,60 @@ static const char *run_command(struct srv_conn *c)
 	return "no such command";
 }
 
-void srv_op_control(struct srv_conn *c)
+static void answer(struct srv_conn *c, const char *wrong)
 {
 	struct srv_buf *out = &c->reply.text;
-	const char *wrong = NULL;
 
-	/* Faults, delays and limits are for the store, not for its controls. */
-	srv_plan_init(&c->plan);
-	if (c->intake.too_large || c->intake.broken) {
-		wrong = "the document is too large or broken";
-	} else if (c->req.method == SRV_GET && strcmp(c->req.path, "/.ctl/counters") == 0) {
-		show_counters(c);
-	} else if (c->req.method == SRV_POST) {
-		wrong = run_command(c);
-		if (wrong == NULL)
-			srv_buf_str(out, "{}\n");
-	} else {
-		wrong = "no such command";
-	}
 	if (wrong != NULL) {
 		srv_buf_reset(out);
 		srv_buf_str(out, "{\"error\":");
 		srv_buf_json(out, wrong, strlen(wrong));
 		srv_buf_str(out, "}\n");
+	} else if (out->len == 0) {
+		srv_buf_str(out, "{}\n");
 	}
 	c->reply.status = wrong == NULL ? 200 : 400;
 	c->reply.length = out->len;
 	srv_reply_field(c, "Content-Type", "application/json");
+}
+
+void srv_op_control_put(struct srv_conn *c)
+{
+	const char *bucket = srv_req_value(&c->req, "bucket");
+	const struct srv_param *key = srv_req_param(&c->req, "key");
+	const char *wrong = NULL;
+	struct srv_object *o;
+
+	if (strcmp(c->req.path, "/.ctl/put") != 0 || c->intake.broken)
+		wrong = "no such command";
+	else if (bucket == NULL || strlen(bucket) > 63 || bucket[0] == '\0' || bucket[0] == '.' ||
+		 strchr(bucket, '/') != NULL || key == NULL || key->len == 0 ||
+		 key->len > SRV_KEY_MAX || memchr(key->value, '\0', key->len) != NULL)
+		wrong = "put needs a bucket and a key of 1 to 1023 bytes";
+	else if (srv_index_make_bucket(c->store->index, bucket) != 0)
+		wrong = "the bucket cannot be made";
+	if (wrong == NULL) {
+		o = srv_op_store(c, bucket, srv_object_new(key->value, key->len));
+		if (o == NULL)
+			wrong = "the object cannot be kept";
+		else
+			srv_buf_fmt(&c->reply.text, "{\"etag\":\"%s\"}\n", o->etag);
+		srv_object_unref(o);
+	}
+	answer(c, wrong);
+}
+
+void srv_op_control(struct srv_conn *c)
+{
+	const char *wrong = NULL;
+
+	if (c->intake.too_large || c->intake.broken)
+		wrong = "the document is too large or broken";
+	else if (c->req.method == SRV_GET && strcmp(c->req.path, "/.ctl/counters") == 0)
+		show_counters(c);
+	else if (c->req.method == SRV_POST)
+		wrong = run_command(c);
+	else
+		wrong = "no such command";
+	answer(c, wrong);
 }

@@ -135,7 +135,7 @@ static const char *read_flow(const struct srv_json *o, const char *action, struc
 	if (strcmp(action, "overlong") == 0) {
 		n = number(o, "bytes", 1);
 		p->overlong = n > 0 ? (uint64_t)n : 1;
-		p->overlong_declared = srv_json_bool(o, "declared", false);
+		p->overlong_declared = srv_json_bool(o, "declared", true);
 	} else if (strcmp(action, "wrong_length") == 0) {
 		p->length_change = number(o, "bytes", -1);
 	} else if (strcmp(action, "drip") == 0) {

@@ -30,13 +30,16 @@ void srv_op_upload_abort(struct srv_conn *c);
 void srv_op_upload_parts(struct srv_conn *c); /* list the parts of one upload */
 void srv_op_uploads(struct srv_conn *c);      /* list the uploads of a bucket */
 
-void srv_op_control(struct srv_conn *c); /* everything under /.ctl/ */
-void srv_op_refuse(struct srv_conn *c);	 /* what is not built */
+void srv_op_control(struct srv_conn *c);     /* everything under /.ctl/ */
+void srv_op_control_put(struct srv_conn *c); /* PUT /.ctl/put: an object without the protocol */
+void srv_op_refuse(struct srv_conn *c);	     /* what is not built */
 
 /* ---- shared by those that take or tell of objects ---- */
 
 /* Is what came what the client signed and summed?  False: the error reply is written. */
 bool srv_op_check_body(struct srv_conn *c);
+/* The body has come: make it the object of that name.  NULL: it could not be kept. */
+struct srv_object *srv_op_store(struct srv_conn *c, const char *bucket, struct srv_object *o);
 /* A new object with the metadata that the request's headers give it. */
 struct srv_object *srv_op_new_object(const struct srv_conn *c);
 /* The header or query pair of names that both dialects have; NULL: neither is there. */

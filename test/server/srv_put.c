@@ -147,10 +147,29 @@ struct srv_object *srv_op_new_object(const struct srv_conn *c)
 	return o;
 }
 
-void srv_op_put(struct srv_conn *c)
+struct srv_object *srv_op_store(struct srv_conn *c, const char *bucket, struct srv_object *o)
 {
 	struct srv_intake *in = &c->intake;
 	struct srv_buf etag = { 0 };
+
+	srv_buf_hex(&etag, in->md5_sum, sizeof(in->md5_sum), true);
+	snprintf(o->etag, sizeof(o->etag), "%s", etag.p);
+	srv_buf_free(&etag);
+	memcpy(o->md5, in->md5_sum, sizeof(o->md5));
+	o->has_md5 = true;
+	if (srv_index_place(c->store->index, bucket, o, in->path) != 0) {
+		srv_object_unref(o);
+		return NULL;
+	}
+	free(in->path);
+	in->path = NULL;
+	srv_object_set_crc(o, in->crc);
+	srv_index_put(c->store->index, bucket, srv_object_ref(o));
+	return o;
+}
+
+void srv_op_put(struct srv_conn *c)
+{
 	struct srv_object *o;
 
 	if (!srv_op_check_body(c))
@@ -161,24 +180,15 @@ void srv_op_put(struct srv_conn *c)
 	}
 	if (forbidden_overwrite(c))
 		return;
-	o = srv_op_new_object(c);
-	srv_buf_hex(&etag, in->md5_sum, sizeof(in->md5_sum), true);
-	snprintf(o->etag, sizeof(o->etag), "%s", etag.p);
-	srv_buf_free(&etag);
-	memcpy(o->md5, in->md5_sum, sizeof(o->md5));
-	o->has_md5 = true;
-	if (srv_index_place(c->store->index, c->req.bucket, o, in->path) != 0) {
-		srv_object_unref(o);
+	o = srv_op_store(c, c->req.bucket, srv_op_new_object(c));
+	if (o == NULL) {
 		srv_reply_error(c, SRV_E_INTERNAL);
 		return;
 	}
-	free(in->path);
-	in->path = NULL;
-	srv_object_set_crc(o, in->crc);
-	srv_index_put(c->store->index, c->req.bucket, srv_object_ref(o));
 	srv_reply_empty(c, 200);
 	srv_op_etag(c, o->etag);
-	srv_op_crc(c, o);
+	if (c->req.dialect == SRV_OSS)
+		srv_op_crc(c, o);
 	srv_object_unref(o);
 }
 

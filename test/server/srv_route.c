@@ -59,6 +59,8 @@ static const struct srv_op op_uploads =
 	OP("ListMultipartUploads", SRV_COUNT_OTHER, SRV_INTAKE_DISCARD, true, srv_op_uploads);
 static const struct srv_op op_control =
 	OP("Control", SRV_COUNT_OTHER, SRV_INTAKE_MEMORY, false, srv_op_control);
+static const struct srv_op op_control_put =
+	OP("ControlPut", SRV_COUNT_OTHER, SRV_INTAKE_FILE, false, srv_op_control_put);
 static const struct srv_op op_refuse =
 	OP("Unknown", SRV_COUNT_OTHER, SRV_INTAKE_DISCARD, true, srv_op_refuse);
 
@@ -301,6 +303,16 @@ static void check_payload_kind(struct srv_conn *c)
 		c->error = SRV_E_NOT_IMPLEMENTED;
 }
 
+static bool begin_control(struct srv_conn *c)
+{
+	bool put = c->req.method == SRV_PUT;
+
+	c->op = put ? &op_control_put : &op_control;
+	return srv_intake_start(&c->intake, &c->req, c->op->intake,
+				put ? srv_index_temp(c->store->index) : NULL, false) &&
+	       answer_continue(c);
+}
+
 bool srv_route_begin(struct srv_conn *c, size_t head_len)
 {
 	uint64_t id = atomic_fetch_add(&c->store->next_id, 1);
@@ -323,8 +335,7 @@ bool srv_route_begin(struct srv_conn *c, size_t head_len)
 		return true;
 	}
 	if (strncmp(r->path, CONTROL_PREFIX, strlen(CONTROL_PREFIX)) == 0) {
-		c->op = &op_control;
-		return srv_intake_start(&c->intake, r, SRV_INTAKE_MEMORY, NULL, false);
+		return begin_control(c);
 	}
 	if (!srv_req_resource(r, c->store->options->suffixes))
 		c->error = SRV_E_BUCKET_NAME;
@@ -369,7 +380,7 @@ static void log_request(const struct srv_conn *c)
 {
 	const struct srv_verdict *v = &c->verdict;
 
-	if (!c->store->options->verbose || c->op == &op_control)
+	if (!c->store->options->verbose || c->op == &op_control || c->op == &op_control_put)
 		return;
 	fprintf(stderr, "%s %s %s -> %d, %llu bytes, %s, %s, %.1f ms\n", c->source,
 		c->req.method_name != NULL ? c->req.method_name : "?",

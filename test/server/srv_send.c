@@ -82,7 +82,7 @@ static int make_pending(struct srv_conn *c, uint64_t want)
 			return (int)n;
 		if (c->plan.flip_at >= 0 && (uint64_t)c->plan.flip_at >= offset &&
 		    (uint64_t)c->plan.flip_at < offset + (uint64_t)n)
-			out->scratch[(uint64_t)c->plan.flip_at - offset] ^= 0x01;
+			out->scratch[(uint64_t)c->plan.flip_at - offset] ^= (char)0xff;
 	}
 	out->pending = out->scratch;
 	out->pending_len = (size_t)n;
@@ -180,17 +180,20 @@ int srv_send_step(struct srv_conn *c)
 		want = out->stop - out->at;
 		if (want > TURN_BYTES - turn)
 			want = TURN_BYTES - turn;
-		may = srv_limits_take(limits, &out->level, c->plan.drip, want, &c->wake_ns);
+		may = c->in_flight ? srv_limits_take(limits, &out->level, c->plan.drip, want,
+						     &c->wake_ns)
+				   : want;
 		if (may == 0)
 			return 0;
 		n = send_piece(c, may);
-		if (n <= 0)
+		if (n <= 0 && c->in_flight)
 			srv_limits_give_back(limits, &out->level, may);
 		if (n == -EAGAIN)
 			return 0;
 		if (n < 0)
 			return (int)n;
-		srv_limits_give_back(limits, &out->level, may - (uint64_t)n);
+		if (c->in_flight)
+			srv_limits_give_back(limits, &out->level, may - (uint64_t)n);
 		out->at += (uint64_t)n;
 		turn += (uint64_t)n;
 		count_bytes(c, (uint64_t)n);
