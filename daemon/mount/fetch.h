@@ -1,0 +1,59 @@
+/*
+ * fetch.h - the network workers: threads that take chunks from the queue and
+ * bring them into the cache, each range with its retries.  Decides neither
+ * what is wanted nor in what order.
+ *
+ * Threads: the control loop, unless said otherwise.
+ */
+#ifndef DAEMON_MOUNT_FETCH_H
+#define DAEMON_MOUNT_FETCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/mount/fetchq.h"
+
+struct event_base;
+struct fetch;
+struct object;
+struct oss_bucket;
+struct strbuf;
+
+/*
+ * What the workers know of an object; the first member of the record that the
+ * cache keeps as the object's owner.
+ */
+struct fetch_object {
+	struct fetchq_entry entry;
+	struct oss_bucket *bucket; /* a reference */
+};
+
+void fetch_object_init(struct fetch_object *fo, struct object *o, uint32_t nr_chunks,
+		       struct oss_bucket *bucket);
+void fetch_object_fini(struct fetch_object *fo); /* any thread */
+
+struct fetch_conf {
+	struct event_base *control; /* where on_notice runs */
+	unsigned nr_workers;
+	unsigned slots; /* range GETs in flight a worker */
+	unsigned connect_timeout_ms;
+	unsigned idle_timeout_ms;
+	unsigned retry_budget_ms;
+	const char *tls_ca_file; /* copied; NULL: the system's */
+	/* Something happened to an object; the notice's reference is dropped afterwards. */
+	void (*on_notice)(const struct fetchq_notice *n, void *arg);
+	void *arg;
+};
+
+int fetch_new(const struct fetch_conf *conf, struct fetch **ret_fetch);
+/* The workers end; chunks under way are given back. */
+void fetch_free(struct fetch *f);
+void fetch_reconfigure(struct fetch *f, unsigned slots, unsigned retry_budget_ms);
+struct fetchq *fetch_queue(struct fetch *f);
+
+struct fetch_stats {
+	uint64_t bytes, requests, retries, throttled, errors, cut;
+};
+void fetch_stats(const struct fetch *f, struct fetch_stats *ret); /* any thread */
+
+#endif

@@ -1,0 +1,158 @@
+#include "daemon/mount/lister.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/base/xalloc.h"
+#include "daemon/mount/tree.h"
+#include "daemon/oss/bucket.h"
+#include "daemon/oss/list.h"
+
+#define LOG_MODULE "lister"
+#include "daemon/base/log.h"
+
+#define PAGE_KEYS 1000
+#define TEXT_LEN  768
+
+struct lister {
+	struct oss_list *list;
+	struct tree *tree;
+	struct oss_bucket *bucket;
+	char *prefix;
+	char *oss_path;
+	uint64_t serial;
+	lister_done_fn *fn;
+	void *arg;
+};
+
+static void lister_free(struct lister *l)
+{
+	tree_free(l->tree);
+	oss_bucket_unref(l->bucket);
+	free(l->prefix);
+	free(l->oss_path);
+	free(l);
+}
+
+static int on_page(const struct list_page *page, void *arg)
+{
+	struct lister *l = arg;
+	size_t i;
+	int r = 0;
+
+	for (i = 0; i < page->nr_entries && r == 0; i++) {
+		const struct list_entry *e = &page->entries[i];
+		struct tree_key key = {
+			.key = e->key,
+			.key_len = e->key_len,
+			.size = e->size,
+			.mtime = e->mtime,
+			.etag = e->etag,
+			.is_link = strcmp(e->type, "Symlink") == 0,
+		};
+
+		r = tree_add(l->tree, &key);
+	}
+	return r;
+}
+
+/* One line for each kind of key that is not shown. */
+static void log_faults(const struct lister *l)
+{
+	const struct tree_counts *c = tree_counts(l->tree);
+	int i;
+
+	for (i = TREE_NO_FAULT + 1; i < TREE_NR_FAULTS; i++) {
+		if (c->nr_faults[i] == 0)
+			continue;
+		log_warn("%s: %" PRIu64 " of %" PRIu64 " keys %s; the first \"%s\" %s", l->oss_path,
+			 c->nr_faults[i], c->nr_keys,
+			 i == TREE_SHADOWED ? "are hidden" : "cannot be shown as files",
+			 c->example[i], tree_fault_text((enum tree_fault)i));
+	}
+}
+
+static int explain(const struct lister *l, const struct oss_result *res, char *text, size_t len)
+{
+	if (strcmp(res->code, "NoSuchBucket") == 0) {
+		snprintf(text, len,
+			 "bucket \"%s\" does not exist: check OSS_PATH (%s), and that OSS_ENDPOINT "
+			 "is that of the bucket's region",
+			 oss_bucket_name(l->bucket), l->oss_path);
+		return -ENOENT;
+	}
+	if (res->error == -EFBIG)
+		snprintf(text, len, "%s holds more than %u keys: mount a directory of it instead",
+			 l->oss_path, TREE_MAX_ENTRIES);
+	else
+		snprintf(text, len, "%s cannot be listed: %s", l->oss_path,
+			 res->text[0] != '\0' ? res->text : strerror(-res->error));
+	return res->error != 0 ? res->error : -EIO;
+}
+
+static void on_done(const struct oss_result *res, void *arg)
+{
+	struct lister *l = arg;
+	struct snapmem *snapshot = NULL;
+	char text[TEXT_LEN] = "";
+	int r;
+
+	if (res->error != 0) {
+		r = explain(l, res, text, sizeof(text));
+	} else if (tree_counts(l->tree)->nr_keys == 0 && l->prefix[0] != '\0') {
+		r = -ENOENT;
+		snprintf(text, sizeof(text),
+			 "bucket \"%s\" has no key that begins with \"%s\": check OSS_PATH (%s)",
+			 oss_bucket_name(l->bucket), l->prefix, l->oss_path);
+	} else {
+		r = tree_build(l->tree, l->serial, &snapshot);
+		if (r != 0)
+			snprintf(text, sizeof(text), "%s: no memory for the directory tree: %s",
+				 l->oss_path, strerror(-r));
+		else
+			log_faults(l);
+	}
+	l->fn(r, text, snapshot, l->arg);
+	lister_free(l);
+}
+
+int lister_start(const struct lister_conf *conf, lister_done_fn *fn, void *arg,
+		 struct lister **ret_lister)
+{
+	static const struct oss_list_events events = { .on_page = on_page, .on_done = on_done };
+	struct oss_retry_conf retry = { .budget_ms = conf->retry_budget_ms };
+	struct oss_list_conf list = {
+		.prefix = conf->prefix,
+		.max_keys = PAGE_KEYS,
+		.retry = &retry,
+	};
+	struct lister *l = xcalloc(1, sizeof(*l));
+	int r;
+
+	l->bucket = oss_bucket_ref(conf->bucket);
+	l->prefix = xstrdup(conf->prefix);
+	l->oss_path = xstrdup(conf->oss_path);
+	l->serial = conf->serial;
+	l->fn = fn;
+	l->arg = arg;
+	r = tree_new(conf->prefix, &l->tree);
+	if (r == 0)
+		r = oss_list_start(conf->base, conf->client, conf->bucket, &list, &events, l,
+				   &l->list);
+	if (r != 0)
+		lister_free(l);
+	else
+		*ret_lister = l;
+	return r;
+}
+
+void lister_cancel(struct lister *l)
+{
+	if (l == NULL)
+		return;
+	oss_list_cancel(l->list);
+	lister_free(l);
+}

@@ -1,0 +1,38 @@
+/*
+ * lister.h - one listing of a prefix, from the first page to a finished
+ * snapshot, and the sentence for the user when there is none.
+ *
+ * Threads: the worker that owns the event_base and the client.
+ */
+#ifndef DAEMON_MOUNT_LISTER_H
+#define DAEMON_MOUNT_LISTER_H
+
+#include <stdint.h>
+
+struct event_base;
+struct http_client;
+struct lister;
+struct oss_bucket;
+struct snapmem;
+
+struct lister_conf {
+	struct event_base *base;
+	struct http_client *client;
+	struct oss_bucket *bucket;
+	const char *prefix;	  /* copied; "" or ends in '/' */
+	const char *oss_path;	  /* copied; for the log */
+	unsigned retry_budget_ms; /* of one page */
+	uint64_t serial;	  /* of the snapshot */
+};
+
+/*
+ * error 0: the snapshot, whose reference is the callee's.  Otherwise text says
+ * what was wrong.  Once, from the event loop; the lister is gone then.
+ */
+typedef void lister_done_fn(int error, const char *text, struct snapmem *snapshot, void *arg);
+
+int lister_start(const struct lister_conf *conf, lister_done_fn *fn, void *arg,
+		 struct lister **ret_lister);
+void lister_cancel(struct lister *l);
+
+#endif

@@ -1,0 +1,123 @@
+/*
+ * mount_internal.h - what mounts are made of, for the files of this folder only.
+ *
+ * Threads: the control loop.
+ */
+#ifndef DAEMON_MOUNT_MOUNT_INTERNAL_H
+#define DAEMON_MOUNT_MOUNT_INTERNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "daemon/mount/fetch.h"
+#include "daemon/mount/mount.h"
+#include "daemon/mount/objects.h"
+#include "daemon/mount/run.h"
+#include "daemon/mount/snapmem.h"
+#include "daemon/oss/cred.h"
+#include "daemon/oss/endpoint.h"
+
+struct event;
+struct event_base;
+struct http_client;
+struct lister;
+struct oss_bucket;
+struct source_set;
+
+#define MOUNT_TEXT_LEN	   1024
+#define MOUNT_SOURCES_MOST 64 /* different lists of source addresses */
+
+TAILQ_HEAD(mount_list, mount);
+TAILQ_HEAD(attach_list, mount_attach);
+
+struct mount_sources {
+	char *list;
+	struct source_set *set;
+};
+
+struct mounts {
+	struct event_base *base;
+	struct cache *cache;
+	struct mounts_conf conf; /* its strings are our own */
+	struct fetch *fetch;
+	struct http_client *client; /* for listings */
+	struct mount_list list;
+	struct attach_list attaches; /* those that wait for their answer's turn */
+	struct mount_sources sources[MOUNT_SOURCES_MOST];
+	unsigned nr_sources;
+	uint64_t seed;
+};
+
+enum mount_keys {
+	MOUNT_KEYS_NONE = 0, /* anonymous */
+	MOUNT_KEYS_OWN,	     /* brought by the client */
+	MOUNT_KEYS_FILE,     /* the daemon's own */
+};
+
+/* Who asks for the same in all of this shares the mount. */
+struct mount_key {
+	uid_t uid;
+	struct oss_endpoint endpoint;
+	struct oss_location location;
+	enum mount_keys keys;
+	unsigned char digest[CRED_DIGEST_LEN]; /* of MOUNT_KEYS_OWN */
+	const char *sources;
+};
+
+struct mount {
+	struct mounts *ms;
+	TAILQ_ENTRY(mount) link;
+	uid_t uid;
+	struct oss_endpoint endpoint;
+	struct oss_location location;
+	enum mount_keys keys;
+	unsigned char digest[CRED_DIGEST_LEN];
+	char *source_list;
+	char *oss_path; /* normalised */
+	char *model_dir;
+
+	struct source_set *sources; /* owned by the mounts */
+	struct oss_bucket *bucket;
+	struct table *table;
+	struct snapmem *snapshot; /* NULL until the first listing has ended */
+	uint64_t serial;	  /* of the listing last begun */
+	uint64_t listed_ms, begun_ms, took_ms;
+
+	struct lister *lister;
+	bool list_again;	      /* what was asked for after this listing began */
+	struct attach_list waiting;   /* for the listing under way */
+	struct attach_list next_up;   /* for the one after it */
+	struct attach_list answering; /* that one has ended */
+
+	unsigned nr_users; /* references given out, and attaches that wait */
+	bool keep;
+	struct event *expire;
+	struct objects objects;
+
+	bool prefetch; /* a primary asked for it */
+	bool prefetch_begun;
+	struct run_list runs;
+	struct mount_object *reader; /* where somebody read last */
+	char etag[256];		     /* of the last mount_open() */
+};
+
+/* ---- mount_key.c --------------------------------------------------------------- */
+
+/* The key of a spec; text says what is wrong with it.  *ret_creds is the caller's. */
+int mount_key_parse(struct mounts *ms, const struct mount_spec *spec, struct mount_key *ret_key,
+		    struct cred_source **ret_creds, char *text, size_t text_len);
+/* The set of a list of addresses, owned by the mounts; NULL: the kernel chooses. */
+int mounts_sources(struct mounts *ms, const char *list, struct source_set **ret_set, char *text,
+		   size_t text_len);
+
+/* ---- mount.c ------------------------------------------------------------------- */
+
+/* List again in the background; `why` goes to the log. */
+void mount_list_again(struct mount *m, const char *why);
+/* What the workers tell. */
+void mount_on_notice(const struct fetchq_notice *n, void *arg);
+/* Begin the prefetch that a primary asked for, as far as the policy says; file: the one opened. */
+void mount_begin_prefetch(struct mount *m, uint32_t file);
+
+#endif

@@ -1,0 +1,135 @@
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/base/xalloc.h"
+#include "daemon/mount/mount_internal.h"
+#include "daemon/net/source.h"
+
+#define LOG_MODULE "mount"
+#include "daemon/base/log.h"
+
+static bool is_set(const char *s)
+{
+	return s != NULL && s[0] != '\0';
+}
+
+static const char *either(const char *own, const char *other)
+{
+	return is_set(own) ? own : is_set(other) ? other : "";
+}
+
+static int parse_location(struct mounts *ms, const struct mount_spec *spec, struct mount_key *key,
+			  char *text, size_t text_len)
+{
+	struct oss_endpoint_conf conf = {
+		.path = spec->oss_path,
+		.endpoint = either(spec->endpoint, ms->conf.endpoint),
+		.region = either(spec->region, ms->conf.region),
+	};
+
+	if (!is_set(spec->oss_path)) {
+		snprintf(text, text_len,
+			 "OSS_PATH is not set: it must be oss://bucket/prefix/ or "
+			 "s3://bucket/prefix/");
+		return -EINVAL;
+	}
+	if (is_set(ms->conf.path_style) &&
+	    oss_addressing_parse(ms->conf.path_style, &conf.addressing) != 0) {
+		snprintf(text, text_len,
+			 "the configured path style \"%s\" is none of auto, path, virtual, cname",
+			 ms->conf.path_style);
+		return -EINVAL;
+	}
+	return oss_endpoint_parse(&conf, &key->endpoint, &key->location, text, text_len);
+}
+
+/* The daemon's own keys, for a client of its own user that brings none. */
+static int open_file(struct mounts *ms, struct cred_source **ret_creds, char *text, size_t text_len)
+{
+	if (access(ms->conf.cred_file, F_OK) == -1 && errno == ENOENT) {
+		log_info("%s is not there: a mount without keys is anonymous", ms->conf.cred_file);
+		return -ENOENT;
+	}
+	return cred_source_new_file(ms->conf.cred_file, ret_creds, text, text_len);
+}
+
+static int parse_keys(struct mounts *ms, const struct mount_spec *spec, struct mount_key *key,
+		      struct cred_source **ret_creds, char *text, size_t text_len)
+{
+	struct cred *cred;
+	int r;
+
+	key->keys = MOUNT_KEYS_NONE;
+	if (!is_set(spec->access_key) && !is_set(spec->secret) && spec->uid == geteuid() &&
+	    is_set(ms->conf.cred_file)) {
+		r = open_file(ms, ret_creds, text, text_len);
+		if (r == 0)
+			key->keys = MOUNT_KEYS_FILE;
+		if (r != -ENOENT)
+			return r;
+	}
+	r = cred_source_new_static(spec->access_key, spec->secret, spec->token, ret_creds, text,
+				   text_len);
+	if (r != 0)
+		return r;
+	cred = cred_source_get(*ret_creds);
+	if (!cred_is_anonymous(cred)) {
+		key->keys = MOUNT_KEYS_OWN;
+		r = cred_digest(cred, key->digest);
+		if (r != 0)
+			snprintf(text, text_len, "the access keys could not be compared: %s",
+				 strerror(-r));
+	}
+	cred_unref(cred);
+	if (r != 0)
+		cred_source_unref(*ret_creds);
+	return r;
+}
+
+int mount_key_parse(struct mounts *ms, const struct mount_spec *spec, struct mount_key *ret_key,
+		    struct cred_source **ret_creds, char *text, size_t text_len)
+{
+	int r;
+
+	memset(ret_key, 0, sizeof(*ret_key));
+	ret_key->uid = spec->uid;
+	ret_key->sources = either(spec->sources, ms->conf.sources);
+	r = parse_location(ms, spec, ret_key, text, text_len);
+	if (r != 0)
+		return r;
+	return parse_keys(ms, spec, ret_key, ret_creds, text, text_len);
+}
+
+int mounts_sources(struct mounts *ms, const char *list, struct source_set **ret_set, char *text,
+		   size_t text_len)
+{
+	struct source_set *set;
+	unsigned i;
+	int r;
+
+	*ret_set = NULL;
+	if (!is_set(list))
+		return 0;
+	for (i = 0; i < ms->nr_sources; i++) {
+		if (strcmp(ms->sources[i].list, list) == 0) {
+			*ret_set = ms->sources[i].set;
+			return 0;
+		}
+	}
+	if (ms->nr_sources == MOUNT_SOURCES_MOST) {
+		snprintf(text, text_len,
+			 "too many different lists in HTTP_SOURCE_IP: use one of those in use");
+		return -ENOSPC;
+	}
+	r = source_set_parse(list, &set, text, text_len);
+	if (r != 0 || set == NULL)
+		return r;
+	ms->sources[ms->nr_sources].list = xstrdup(list);
+	ms->sources[ms->nr_sources].set = set;
+	ms->nr_sources++;
+	*ret_set = set;
+	return 0;
+}
