@@ -69,6 +69,13 @@ bool cache_wants_touch(const struct cache *c);
  * called again, or -1 when nothing is pending (an idle daemon has no timer).
  */
 long cache_tick(struct cache *c, uint64_t now_ms);
+/*
+ * Called when cache_tick() should run sooner than it last said: something to
+ * expire after it had said -1, chunks to give up, or cache_wants_touch() became
+ * true.  From any thread, no lock held: post a cache_tick() to the control loop.
+ * Once for each cache_tick().
+ */
+void cache_on_due(struct cache *c, void (*on_due)(void *arg), void *arg);
 /* Change what may change while running: size, expire_ms, verify (objects opened later). */
 void cache_reconfigure(struct cache *c, const struct cache_conf *conf);
 
@@ -105,6 +112,11 @@ struct object_spec {
 };
 int object_new(struct cache *c, struct table *t, const struct object_spec *spec,
 	       struct object **ret_object);
+/*
+ * True: one more object_new() drops none that is cached.  At max_objects it drops
+ * the least recently used object without users; prefetch asks first and waits.
+ */
+bool cache_has_object_room(const struct cache *c);
 /* Memory references: who holds a pointer. */
 struct object *object_ref(struct object *o);
 void object_unref(struct object *o);
@@ -145,7 +157,17 @@ enum object_verdict {
 	VERDICT_GOOD,
 	VERDICT_BAD,
 };
+/* ret_crc: of the bytes that came once all have, else what the store said, else 0. */
 enum object_verdict object_verdict(const struct object *o, uint64_t *ret_crc);
+/*
+ * VERIFY_STRICT: until the verdict a chunk shows LOADING without a watermark,
+ * present or not, so whoever wants one must bring each chunk once: this is the
+ * first chunk from `from` on that has neither arrived nor is on its way, or -1
+ * (always, once there is a verdict, and without strict).  Fill as FETCH_DEMAND.
+ * When one chunk fails, all who wait for the object get its errno; a retry of
+ * any chunk forgives all.
+ */
+int64_t object_next_unseen(const struct object *o, uint32_t from);
 
 /* ---- chunks ------------------------------------------------------------------ */
 
@@ -167,10 +189,11 @@ void chunk_touch(struct object *o, uint32_t chunk);
 typedef void chunk_notice_fn(int result, void *arg);
 /*
  * Call fn once, when bytes [0, end) of the chunk are READY or the chunk FAILED;
- * at once (inside the call) if so already.  Does not start a fill.
+ * at once (inside the call) if so already; -ECANCELED when the object is given up.
+ * From any thread, no lock held.  Does not start a fill.
  */
 int chunk_notify(struct object *o, uint32_t chunk, uint32_t end, chunk_notice_fn *fn, void *arg);
-/* Forget all notices with this arg; none runs after it returned. */
+/* Forget all notices with this arg; none runs after it returned, but the one that calls it. */
 void chunk_notify_cancel(struct object *o, void *arg);
 
 /* Pins count; pinned bytes are bounded by 31/32 of cache_size(): -ENOSPC beyond. */
@@ -194,14 +217,18 @@ struct object *fill_object(const struct fill *f);
 uint32_t fill_chunk(const struct fill *f);
 uint64_t fill_offset(const struct fill *f); /* the next byte wanted, in the object */
 uint64_t fill_end(const struct fill *f);    /* one past the chunk's last byte */
-/* Bytes in order; more than the chunk holds is -EMSGSIZE.  Publishes the watermark as it goes. */
+/*
+ * Bytes in order; more than the chunk holds is -EMSGSIZE.  Publishes the watermark as it goes.
+ * -ENOSPC: no memory left; finish with it, the chunk is EMPTY then, not FAILED.
+ */
 int fill_write(struct fill *f, const void *buf, size_t len);
-/* From a pipe.  Bytes taken (> 0) or a negative errno. */
+/* From a pipe that has bytes: as many as were taken (> 0, never too many), or a negative errno. */
 ssize_t fill_splice(struct fill *f, int pipe_fd, size_t len);
 /*
  * Ends the fill and frees it.  error 0: the chunk is whole (-EIO is answered
- * and published if it is not).  -EAGAIN: give the chunk back, EMPTY.  Any
- * other negative errno: FAILED, readers get it.
+ * and published if it is not).  -EAGAIN, -ENOSPC, -ENOMEM: give the chunk back,
+ * EMPTY.  Any other negative errno: FAILED, readers get it.
+ * 0: the chunk is whole; otherwise the errno: the one given, or the object's.
  */
 int fill_finish(struct fill *f, int error);
 

@@ -1,0 +1,300 @@
+#define LOG_MODULE "cache"
+#include "daemon/cache/fill.h"
+
+#include "common/crc64.h"
+#include "daemon/base/log.h"
+#include "daemon/base/xalloc.h"
+#include "daemon/cache/chunk.h"
+#include "daemon/cache/lru.h"
+#include "daemon/cache/object.h"
+#include "daemon/cache/verify.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define SHOW_STEP_LEN (256u << 10) /* to who waits for more than that */
+
+/* ---- beginning --------------------------------------------------------------------- */
+
+/* The chunk is EMPTY and has room.  Its word shows LOADING from now on. */
+static void start(struct fill *f, struct object *o, struct chunk *ch)
+{
+	f->object = o;
+	f->chunk = ch;
+	f->start = chunk_offset(o, chunk_index(ch));
+	f->len = chunk_len(o, chunk_index(ch));
+	f->summed = o->verify != VERIFY_OFF;
+	f->quiet = o->verify == VERIFY_STRICT;
+	o->refs++;
+	o->io++;
+	o->nr_loading++;
+	ch->fill = f;
+	ch->state = CHUNK_LOADING;
+	ch->touched = false;
+	chunk_show(ch, CHUNK_SAME);
+}
+
+/* One attempt.  -EAGAIN: the lock was let go in between, look again. */
+static int try_begin(struct fill *f, struct object *o, struct chunk *ch, enum fetch_class class)
+{
+	struct cache *c = o->cache;
+	int r;
+
+	if (o->error != 0)
+		return o->error;
+	if (o->dropped)
+		return -ECANCELED;
+	if (ch->state == CHUNK_LOADING || ch->state == CHUNK_READY)
+		return -EALREADY;
+	if (ch->error != 0)
+		return -(int)ch->error;
+	if (ch->state == CHUNK_EVICTING) {
+		chunk_wait_punched(ch);
+		return -EAGAIN;
+	}
+	r = room_claim(o, chunk_index(ch), class);
+	if (r == -ENOSPC)
+		room_refused(c, class);
+	if (r == -EAGAIN && !object_drain(c, 1))
+		chunk_evict(lru_victim(c, class));
+	if (r == 0)
+		start(f, o, ch);
+	return r;
+}
+
+int fill_begin(struct object *o, uint32_t chunk, enum fetch_class class, struct fill **ret_fill)
+{
+	struct cache *c = o->cache;
+	struct fill *f;
+	int r;
+
+	if (chunk >= o->nr_chunks)
+		return -EINVAL;
+	if (cache_wants_look(c))
+		cache_look_at_memory(c);
+	f = calloc(1, sizeof(*f));
+	if (f == NULL)
+		return -ENOMEM;
+	cache_lock(c);
+	do
+		r = try_begin(f, o, &o->chunks[chunk], class);
+	while (r == -EAGAIN);
+	cache_unlock(c);
+	if (r != 0) {
+		free(f);
+		return r;
+	}
+	*ret_fill = f;
+	return 0;
+}
+
+struct object *fill_object(const struct fill *f)
+{
+	return f->object;
+}
+
+uint32_t fill_chunk(const struct fill *f)
+{
+	return chunk_index(f->chunk);
+}
+
+uint64_t fill_offset(const struct fill *f)
+{
+	return f->start + f->done;
+}
+
+uint64_t fill_end(const struct fill *f)
+{
+	return f->start + f->len;
+}
+
+/* ---- bytes ------------------------------------------------------------------------- */
+
+void fill_show(struct fill *f)
+{
+	/* Acquire pairs with the release in progress(): those bytes lie in the file. */
+	uint64_t done = __atomic_load_n(&f->done, __ATOMIC_ACQUIRE);
+	uint32_t pages = (uint32_t)(done / CHUNKTAB_PAGE);
+
+	if (f->quiet || pages <= f->shown)
+		return;
+	__atomic_store_n(&f->shown, pages, __ATOMIC_RELAXED); /* a hint outside of the lock */
+	if (round_to_pages(f->chunk->want_end) <= (uint64_t)pages * CHUNKTAB_PAGE)
+		__atomic_store_n(&f->chunk->want_end, UINT32_MAX, __ATOMIC_RELAXED);
+	chunk_show(f->chunk, CHUNK_SAME);
+}
+
+/* More bytes lie in the file.  Shown only if somebody waits, and then not each time. */
+static void progress(struct fill *f, uint64_t len)
+{
+	uint64_t done = f->done + len, pages_len = done & ~(uint64_t)(CHUNKTAB_PAGE - 1);
+	uint64_t shown_len, want;
+
+	/* Release pairs with the acquire in fill_show(), which may run in a reader's call. */
+	__atomic_store_n(&f->done, done, __ATOMIC_RELEASE);
+	/* Against chunk_interest(): either we see its flag, or it sees our bytes. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (f->quiet || !__atomic_load_n(&f->chunk->interest, __ATOMIC_RELAXED))
+		return;
+	shown_len = (uint64_t)__atomic_load_n(&f->shown, __ATOMIC_RELAXED) * CHUNKTAB_PAGE;
+	want = round_to_pages(__atomic_load_n(&f->chunk->want_end, __ATOMIC_RELAXED));
+	if (pages_len - shown_len < SHOW_STEP_LEN && (want > pages_len || pages_len <= shown_len))
+		return;
+	cache_lock(f->object->cache);
+	fill_show(f);
+	cache_unlock(f->object->cache);
+}
+
+/* May more bytes come?  0, or why not. */
+static int check(const struct fill *f)
+{
+	/* A late look is enough: fill_finish() judges under the lock. */
+	return __atomic_load_n(&f->object->stop, __ATOMIC_RELAXED);
+}
+
+int fill_write(struct fill *f, const void *buf, size_t len)
+{
+	struct object *o = f->object;
+	const char *bytes = buf;
+	size_t done = 0;
+	int r = check(f);
+
+	if (r != 0)
+		return r;
+	if (len > f->len - f->done)
+		return -EMSGSIZE;
+	pthread_mutex_lock(&o->fill_lock);
+	while (done < len) {
+		ssize_t n = pwrite(o->mem.fd, bytes + done, len - done,
+				   (off_t)(f->start + f->done + done));
+
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			r = n == 0 ? -EIO : -errno;
+			break;
+		}
+		done += (size_t)n;
+	}
+	pthread_mutex_unlock(&o->fill_lock);
+	if (f->summed)
+		f->crc = crc64_update(f->crc, bytes, done);
+	if (done > 0)
+		progress(f, done);
+	return r;
+}
+
+ssize_t fill_splice(struct fill *f, int pipe_fd, size_t len)
+{
+	struct object *o = f->object;
+	uint64_t old = f->done;
+	loff_t offset = (loff_t)(f->start + old);
+	ssize_t n;
+	int r = check(f);
+
+	if (r != 0)
+		return r;
+	if (len > f->len - old)
+		len = f->len - old;
+	if (len == 0)
+		return -EMSGSIZE;
+	pthread_mutex_lock(&o->fill_lock);
+	do
+		n = splice(pipe_fd, NULL, o->mem.fd, &offset, len, SPLICE_F_NONBLOCK);
+	while (n == -1 && errno == EINTR);
+	r = n == -1 ? -errno : 0;
+	pthread_mutex_unlock(&o->fill_lock);
+	if (n <= 0)
+		return n == 0 ? -EPIPE : r;
+	/* While the bytes are in the processor's cache; the mapping's pages are those just written. */
+	if (f->summed)
+		f->crc = crc64_update(f->crc, o->map + f->start + old, (size_t)n);
+	progress(f, (uint64_t)n);
+	return n;
+}
+
+/* ---- the end ----------------------------------------------------------------------- */
+
+static bool gives_back(int error)
+{
+	return error == -EAGAIN || error == -ENOSPC || error == -ENOMEM;
+}
+
+/* No memory where there should have been some: the bound is not more than what fitted. */
+static void learn_bound(struct cache *c)
+{
+	uint64_t least = c->pinned + ((uint64_t)MIN_BOUND_CHUNKS << c->chunk_shift);
+
+	if (c->bound > c->used && c->used > least)
+		c->bound = c->used;
+	c->stray_due = true;
+	cache_need_tick_locked(c, true);
+}
+
+/*
+ * Veiled readers wait for the whole object: one chunk's failure is everybody's,
+ * or they would wait for a chunk that nobody brings.  See chunk_forgive().
+ */
+static void fail_veiled(struct object *o, int error)
+{
+	uint32_t i;
+
+	for (i = 0; i < o->nr_chunks; i++)
+		if (o->chunks[i].error == 0) {
+			o->chunks[i].error = (uint16_t)-error;
+			chunk_show(&o->chunks[i], CHUNK_RAISE);
+		}
+}
+
+static void end_ready(struct object *o, struct chunk *ch)
+{
+	ch->fill = NULL;
+	ch->state = CHUNK_READY;
+	o->nr_loading--;
+	o->nr_ready++;
+	o->present += chunk_len(o, chunk_index(ch));
+	if (ch->filled_before)
+		o->cache->stats.refills++;
+	ch->filled_before = true;
+	ch->want_end = UINT32_MAX;
+	chunk_show(ch, CHUNK_SAME);
+	lru_settle(ch);
+}
+
+static void end_undone(struct object *o, struct chunk *ch, int error)
+{
+	chunk_undo(ch, gives_back(error) ? 0 : error);
+	if (error == -ENOSPC || error == -ENOMEM)
+		learn_bound(o->cache);
+	else if (o->veiled && !gives_back(error))
+		fail_veiled(o, error);
+}
+
+int fill_finish(struct fill *f, int error)
+{
+	struct object *o = f->object;
+	struct cache *c = o->cache;
+	struct chunk *ch = f->chunk;
+
+	if (error == 0 && f->done != f->len)
+		error = -EIO;
+	if (error == 0 && f->summed)
+		error = verify_chunk(o, chunk_index(ch), f->crc);
+	cache_lock(c);
+	if (o->error != 0)
+		error = o->error;
+	else if (o->dropped)
+		error = -ECANCELED;
+	if (error == 0)
+		end_ready(o, ch);
+	else
+		end_undone(o, ch, error);
+	o->io--;
+	o->refs--;
+	object_settle(o);
+	cache_unlock(c);
+	free(f);
+	return error;
+}
