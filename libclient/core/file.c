@@ -195,6 +195,20 @@ static bool is_alive(const struct file *f)
 	       f->place.serial == view_serial(f->view);
 }
 
+/* What a reader is told when its open file cannot be had again. */
+static int reopen_error(const struct view *v, int error)
+{
+	switch (error) {
+	case -ESTALE:
+	case -EACCES:
+		return error;
+	case -ENOENT:
+		/* With a mount: the object is gone.  Without one: no daemon, no primary. */
+		return view_serial(v) != 0 ? -ESTALE : -EIO;
+	}
+	return -EIO;
+}
+
 int file_revive(struct file *f)
 {
 	struct opened o;
@@ -220,7 +234,7 @@ int file_revive(struct file *f)
 	}
 out:
 	gate_leave(&f->gate);
-	return r;
+	return r == 0 ? 0 : reopen_error(f->view, r);
 }
 
 /* ---- open files of a process --------------------------------------------------------------- */

@@ -128,11 +128,8 @@ static int wait_for(struct file *f, uint32_t chunk, uint64_t end)
 		if (chunk_word_covers(chunk_word_load(&at.words[chunk]), end))
 			return 0;
 		r = wait_a_slice(f, &at, chunk, end, &p);
-		if (view_is_lost(r)) {
+		if (view_is_lost(r))
 			r = file_revive(f);
-			if (r != 0 && r != -ESTALE && r != -EACCES && r != -ENOENT)
-				r = -EIO;
-		}
 		if (r != 0)
 			return r;
 	}

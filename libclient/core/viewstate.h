@@ -82,12 +82,14 @@ struct file {
 	size_t path_len;
 
 	struct gate gate;
-	_Alignas(64) uint32_t seq;
+	unsigned char apart[64]; /* what every read looks at lies apart from what changes */
+	uint32_t seq;
 	struct file_place place;
 	const unsigned char *base; /* of the mapping; never changes */
 	size_t map_len;
 	uint64_t memory_dev, memory_ino;
-	_Alignas(64) uint32_t recent[FILE_NR_RECENT]; /* chunks touched last, + 1 */
+	unsigned char apart_too[64];
+	uint32_t recent[FILE_NR_RECENT]; /* chunks touched last, + 1 */
 };
 
 /* As view_attach(), with a time-out of the caller's. */
