@@ -68,8 +68,9 @@ static const struct conf_key log_keys[] = {
 		.type = CONF_TEXT,
 		.def = SETTINGS_LOG_PATH,
 		.check = check_absolute,
-		.doc = "The log; opened again on SIGHUP. A daemon of one user that may not write "
-		       "the default uses its own state directory.",
+		.doc = "The log, opened again on SIGHUP; empty: standard error. A daemon that may "
+		       "not "
+		       "write the default uses its user's state directory.",
 	},
 	{
 		.name = "auditPath",

@@ -62,14 +62,28 @@ static void run_upkeep(struct sessions *ss)
 		event_del(ss->upkeep);
 }
 
-static void on_upkeep(evutil_socket_t fd, short what, void *arg)
+static void upkeep_now(void *arg)
 {
 	struct sessions *ss = arg;
 
-	(void)fd;
-	(void)what;
 	run_upkeep(ss);
 	publish_want_touch(ss);
+}
+
+/* From any thread: the cache wants its tick sooner than it had said. */
+static void on_due(void *arg)
+{
+	struct sessions *ss = arg;
+
+	/* Without memory for a letter the cache waits for its next tick. */
+	(void)worker_post(ss->control, upkeep_now, ss);
+}
+
+static void on_upkeep(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	upkeep_now(arg);
 }
 
 /* VERIFY requests that wait for a verdict.  True while there are any. */
@@ -119,7 +133,6 @@ static void on_pulse(evutil_socket_t fd, short what, void *arg)
 	drain_active(ss);
 	waiting = poll_verdicts(ss);
 	publish_want_touch(ss);
-	run_upkeep(ss);
 	if (!TAILQ_EMPTY(&ss->active)) {
 		ss->calm = 0;
 		arm(ss->pulse, FAST_MS);
@@ -138,11 +151,14 @@ int pulse_init(struct sessions *ss)
 	ss->pulse = event_new(base, -1, 0, on_pulse, ss);
 	ss->upkeep = event_new(base, -1, 0, on_upkeep, ss);
 	BUG_ON(ss->pulse == NULL || ss->upkeep == NULL);
+	cache_on_due(ss->cache, on_due, ss);
+	upkeep_now(ss);
 	return 0;
 }
 
 void pulse_fini(struct sessions *ss)
 {
+	cache_on_due(ss->cache, NULL, NULL);
 	event_free(ss->pulse);
 	event_free(ss->upkeep);
 }

@@ -257,9 +257,10 @@ void ringops_on_kick(int fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	s->counts.kicks++;
-	(void)ringops_pulse(s);
+	drain(s);
+	/* Touches after the ring: one that saw the ring awake did not kick. */
 	if (!session_is_dead(s))
-		drain(s);
+		(void)ringops_pulse(s);
 	if (!session_is_dead(s))
 		pulse_activate(s);
 }

@@ -94,7 +94,11 @@ static int push(struct ringsvc *rs, const struct wire_completion *completion)
 	if (r != 0)
 		return r;
 	rs->shared->completions[slot] = *completion;
-	return ring_publish(&rs->complete);
+	if (!ring_publish(&rs->complete))
+		return 0;
+	/* One signal a sleep.  If this takes away the flag of a newer one, the signal ends that. */
+	__atomic_fetch_and(&rs->shared->complete.flags, ~RING_NEED_WAKEUP, __ATOMIC_SEQ_CST);
+	return 1;
 }
 
 int ringsvc_flush(struct ringsvc *rs)

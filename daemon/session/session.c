@@ -471,11 +471,12 @@ void sessions_report(const struct sessions *ss, uid_t viewer, struct strbuf *out
 		first = false;
 		report_one(s, out);
 	}
-	strbuf_addf(out,
-		    "],\"counters\":{\"sessions\":%llu,\"brokenSessions\":%llu,\"messages\":%llu,"
-		    "\"submissions\":%llu,\"badSubmissions\":%llu,\"touches\":%llu,\"kicks\":%llu}",
-		    (unsigned long long)ss->nr_opened, (unsigned long long)ss->nr_broken,
-		    (unsigned long long)total.messages, (unsigned long long)total.submissions,
-		    (unsigned long long)total.bad_entries, (unsigned long long)total.touches,
-		    (unsigned long long)total.kicks);
+	strbuf_addf(
+		out,
+		"],\"counters\":{\"sessions\":%llu,\"broken_sessions\":%llu,\"messages\":%llu,"
+		"\"submissions\":%llu,\"bad_submissions\":%llu,\"touches\":%llu,\"kicks\":%llu}",
+		(unsigned long long)ss->nr_opened, (unsigned long long)ss->nr_broken,
+		(unsigned long long)total.messages, (unsigned long long)total.submissions,
+		(unsigned long long)total.bad_entries, (unsigned long long)total.touches,
+		(unsigned long long)total.kicks);
 }

@@ -41,7 +41,8 @@ int sessions_adopt(struct sessions *ss, int fd);
 void sessions_set_bounds(struct sessions *ss, unsigned max_sessions, unsigned max_per_user);
 /* No new ones; every session ends with this reason. */
 void sessions_shut(struct sessions *ss, const char *reason);
-void sessions_free(struct sessions *ss); /* after sessions_shut() */
+/* After sessions_shut(), when the workers that fill the cache have ended. */
+void sessions_free(struct sessions *ss);
 
 unsigned sessions_count(const struct sessions *ss);
 /* Members "sessions" and "counters" as JSON text; uid 0 sees all, others their own. */

@@ -22,10 +22,10 @@ static void add_daemon(const struct report_sources *from, struct strbuf *out)
 	json_cstring(out, OSSC_VERSION);
 	add_number(out, "pid", (uint64_t)getpid());
 	add_number(out, "uid", geteuid());
-	add_number(out, "uptimeMs", from->uptime_ms);
+	add_number(out, "uptime_ms", from->uptime_ms);
 	strbuf_adds(out, ",\"socket\":");
 	json_cstring(out, from->socket_path);
-	strbuf_adds(out, ",\"configFile\":");
+	strbuf_adds(out, ",\"config_file\":");
 	json_cstring(out, from->config_path);
 	strbuf_adds(out, ",\"log\":");
 	json_cstring(out, from->log_path);
@@ -58,19 +58,19 @@ static void add_cache(struct cache *cache, struct strbuf *out)
 	struct cache_stats st;
 
 	cache_stats(cache, &st);
-	strbuf_addf(out, ",\"cache\":{\"chunkSize\":%llu", 1ull << cache_chunk_shift(cache));
+	strbuf_addf(out, ",\"cache\":{\"chunk_size\":%llu", 1ull << cache_chunk_shift(cache));
 	add_number(out, "size", st.size);
 	add_number(out, "used", st.used);
 	add_number(out, "pinned", st.pinned);
 	add_number(out, "objects", st.objects);
-	add_number(out, "chunksReady", st.chunks_ready);
-	add_number(out, "chunksLoading", st.chunks_loading);
+	add_number(out, "chunks_ready", st.chunks_ready);
+	add_number(out, "chunks_loading", st.chunks_loading);
 	add_number(out, "evictions", st.evictions);
-	add_number(out, "evictedBytes", st.evicted_bytes);
+	add_number(out, "evicted_bytes", st.evicted_bytes);
 	add_number(out, "verified", st.verified);
 	add_number(out, "mismatches", st.mismatches);
 	add_number(out, "refills", st.refills);
-	strbuf_addf(out, ",\"wantsTouch\":%s}", cache_wants_touch(cache) ? "true" : "false");
+	strbuf_addf(out, ",\"wants_touch\":%s}", cache_wants_touch(cache) ? "true" : "false");
 }
 
 int report_write(const struct report_sources *from, uid_t viewer, struct strbuf *out)
