@@ -1,0 +1,357 @@
+#include "libclient/preload/fds.h"
+
+#include "libclient/core/epoch.h"
+#include "libclient/core/file.h"
+#include "libclient/core/sys.h"
+#include "libclient/preload/inherit.h"
+#include "libclient/preload/offset.h"
+
+#define OFDS_PER_BLOCK 256u
+#define NR_OFD_BLOCKS  4096u
+
+_Static_assert(sizeof(struct ofd) == 64, "one cache line");
+
+uint32_t fds_end;
+struct ofd **fds_pages[FDS_NR_PAGES];
+
+static struct ofd *blocks[NR_OFD_BLOCKS];
+static uint32_t nr_ofds;
+static uint64_t free_head; /* change count:32 | number + 1:32 */
+
+/* The process whose table this is: a vfork child has another pid but the same epoch. */
+static uint64_t owner; /* epoch:32 | pid:32 */
+
+static bool in_vfork_child(void)
+{
+	uint64_t o = __atomic_load_n(&owner, __ATOMIC_RELAXED);
+	uint32_t pid = (uint32_t)sys_getpid(), epoch = epoch_now();
+
+	if ((uint32_t)(o >> 32) != epoch) {
+		__atomic_store_n(&owner, (uint64_t)epoch << 32 | pid, __ATOMIC_RELAXED);
+		return false;
+	}
+	return (uint32_t)o != pid;
+}
+
+/* ---- descriptions -------------------------------------------------------------------- */
+
+static struct ofd *ofd_at(uint32_t number)
+{
+	return &__atomic_load_n(&blocks[number / OFDS_PER_BLOCK],
+				__ATOMIC_ACQUIRE)[number % OFDS_PER_BLOCK];
+}
+
+static void push_free(struct ofd *o)
+{
+	uint64_t head = __atomic_load_n(&free_head, __ATOMIC_RELAXED), next;
+
+	do {
+		o->next_free = (uint32_t)head;
+		next = ((head >> 32) + 1) << 32 | (o->number + 1);
+		/* Release pairs with the acquire in pop_free(): next_free is written. */
+	} while (!__atomic_compare_exchange_n(&free_head, &head, next, false, __ATOMIC_RELEASE,
+					      __ATOMIC_RELAXED));
+}
+
+static struct ofd *pop_free(void)
+{
+	uint64_t head = __atomic_load_n(&free_head, __ATOMIC_ACQUIRE), next;
+	struct ofd *o;
+
+	do {
+		if ((uint32_t)head == 0)
+			return NULL;
+		o = ofd_at((uint32_t)head - 1);
+		/* Stale when somebody else popped it; then the count differs and we start again. */
+		next = ((head >> 32) + 1) << 32 | __atomic_load_n(&o->next_free, __ATOMIC_RELAXED);
+	} while (!__atomic_compare_exchange_n(&free_head, &head, next, false, __ATOMIC_ACQUIRE,
+					      __ATOMIC_ACQUIRE));
+	return o;
+}
+
+static struct ofd *grow(void)
+{
+	uint32_t number = __atomic_fetch_add(&nr_ofds, 1, __ATOMIC_RELAXED);
+	uint32_t b = number / OFDS_PER_BLOCK;
+	struct ofd *block, *none = NULL, *o;
+
+	if (b >= NR_OFD_BLOCKS)
+		return NULL;
+	block = __atomic_load_n(&blocks[b], __ATOMIC_ACQUIRE);
+	if (block == NULL) {
+		block = sys_mmap(NULL, OFDS_PER_BLOCK * sizeof(*block), PROT_READ | PROT_WRITE,
+				 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (sys_is_error(block))
+			return NULL;
+		if (!__atomic_compare_exchange_n(&blocks[b], &none, block, false, __ATOMIC_ACQ_REL,
+						 __ATOMIC_ACQUIRE)) {
+			sys_munmap(block, OFDS_PER_BLOCK * sizeof(*block));
+			block = none;
+		}
+	}
+	o = &block[number % OFDS_PER_BLOCK];
+	o->number = number;
+	return o;
+}
+
+struct ofd *fds_new(struct file *f, uint32_t flags, uint64_t placeholder)
+{
+	struct ofd *o = pop_free();
+
+	if (o == NULL)
+		o = grow();
+	if (o == NULL)
+		return NULL;
+	/* A cell that came along from a closed file, unless it is a parent's by now. */
+	if (o->cell != NULL && o->cell->epoch == epoch_now())
+		offset_reset(o->cell);
+	else
+		o->cell = offset_new();
+	if (o->cell == NULL) {
+		push_free(o);
+		return NULL;
+	}
+	o->file = f;
+	o->flags = flags;
+	o->placeholder = placeholder;
+	o->size = file_size(f);
+	/* Release pairs with the acquire in try_ref(): all of it is written. */
+	__atomic_store_n(&o->refs, 1, __ATOMIC_RELEASE);
+	return o;
+}
+
+/* A reference to something that may be dying. */
+static bool try_ref(struct ofd *o)
+{
+	uint32_t refs = __atomic_load_n(&o->refs, __ATOMIC_RELAXED);
+
+	while (refs != 0)
+		if (__atomic_compare_exchange_n(&o->refs, &refs, refs + 1, false, __ATOMIC_ACQUIRE,
+						__ATOMIC_RELAXED))
+			return true;
+	return false;
+}
+
+void fds_put(struct ofd *o)
+{
+	struct file *f;
+
+	if (__atomic_sub_fetch(&o->refs, 1, __ATOMIC_ACQ_REL) != 0)
+		return;
+	f = o->file;
+	o->file = NULL;
+	if (!offset_put(o->cell))
+		o->cell = NULL;
+	push_free(o);
+	file_put(f);
+}
+
+/* ---- the table ------------------------------------------------------------------------ */
+
+static struct ofd **slot_of(int fd)
+{
+	struct ofd **page;
+
+	if ((unsigned)fd >= __atomic_load_n(&fds_end, __ATOMIC_RELAXED))
+		return NULL;
+	page = __atomic_load_n(&fds_pages[fd / FDS_PER_PAGE], __ATOMIC_ACQUIRE);
+	return page != NULL ? &page[fd % FDS_PER_PAGE] : NULL;
+}
+
+static struct ofd **make_slot(int fd)
+{
+	struct ofd **page, **none = NULL;
+	uint32_t end;
+
+	if (fd < 0 || fd >= FDS_PER_PAGE * FDS_NR_PAGES)
+		return NULL;
+	page = __atomic_load_n(&fds_pages[fd / FDS_PER_PAGE], __ATOMIC_ACQUIRE);
+	if (page == NULL) {
+		page = sys_mmap(NULL, FDS_PER_PAGE * sizeof(*page), PROT_READ | PROT_WRITE,
+				MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (sys_is_error(page))
+			return NULL;
+		if (!__atomic_compare_exchange_n(&fds_pages[fd / FDS_PER_PAGE], &none, page, false,
+						 __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+			sys_munmap(page, FDS_PER_PAGE * sizeof(*page));
+			page = none;
+		}
+	}
+	end = __atomic_load_n(&fds_end, __ATOMIC_RELAXED);
+	while (end <= (uint32_t)fd &&
+	       !__atomic_compare_exchange_n(&fds_end, &end, (uint32_t)fd + 1, false,
+					    __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
+	return &page[fd % FDS_PER_PAGE];
+}
+
+static bool is_ofd(const struct ofd *o)
+{
+	return o > FDS_INHERITED;
+}
+
+struct ofd *fds_get_known(int fd)
+{
+	struct ofd **slot = slot_of(fd), *o;
+
+	for (;;) {
+		o = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
+		if (o == FDS_INHERITED) {
+			inherit_open(fd);
+			if (__atomic_load_n(slot, __ATOMIC_ACQUIRE) == FDS_INHERITED)
+				return NULL; /* it said why; the kernel refuses the placeholder */
+			continue;
+		}
+		if (!is_ofd(o))
+			return NULL;
+		if (!try_ref(o))
+			continue; /* closed meanwhile: the slot says what it is now */
+		if (__atomic_load_n(slot, __ATOMIC_ACQUIRE) == o)
+			return o;
+		fds_put(o);
+	}
+}
+
+bool fds_is_dir(int fd)
+{
+	struct ofd **slot = slot_of(fd);
+
+	return slot != NULL && __atomic_load_n(slot, __ATOMIC_RELAXED) == FDS_DIRECTORY;
+}
+
+bool fds_is_ours(int fd)
+{
+	struct ofd **slot = slot_of(fd);
+
+	return slot != NULL && __atomic_load_n(slot, __ATOMIC_RELAXED) != NULL;
+}
+
+static void replace(struct ofd **slot, struct ofd *o)
+{
+	struct ofd *old = __atomic_exchange_n(slot, o, __ATOMIC_ACQ_REL);
+
+	if (is_ofd(old))
+		fds_put(old);
+}
+
+int fds_enter(int fd, struct ofd *o)
+{
+	struct ofd **slot = make_slot(fd);
+
+	if (slot == NULL)
+		return fd >= FDS_PER_PAGE * FDS_NR_PAGES ? -EMFILE : -ENOMEM;
+	replace(slot, o);
+	return 0;
+}
+
+int fds_enter_dir(int fd)
+{
+	return fds_enter(fd, FDS_DIRECTORY);
+}
+
+void fds_enter_inherited(int fd)
+{
+	/* Without a slot the placeholder refuses every read. */
+	(void)fds_enter(fd, FDS_INHERITED);
+}
+
+void fds_forget(int fd)
+{
+	struct ofd **slot = slot_of(fd);
+
+	if (slot != NULL && __atomic_load_n(slot, __ATOMIC_RELAXED) != NULL && !in_vfork_child())
+		replace(slot, NULL);
+}
+
+void fds_forget_range(unsigned first, unsigned last)
+{
+	uint32_t end = __atomic_load_n(&fds_end, __ATOMIC_RELAXED);
+	unsigned fd;
+
+	for (fd = first; fd < end && fd <= last; fd++)
+		fds_forget((int)fd);
+}
+
+void fds_duplicate(int from, int to)
+{
+	struct ofd **slot = slot_of(from), **other = slot_of(to), *o;
+	bool ours = slot != NULL && __atomic_load_n(slot, __ATOMIC_RELAXED) != NULL;
+
+	if (from == to || (!ours && (other == NULL || *other == NULL)))
+		return;
+	o = ours ? fds_get(from) : NULL;
+	if (in_vfork_child()) {
+		/* The table is the parent's; what comes after exec looks at the kernel's offset. */
+		if (o != NULL) {
+			offset_to_kernel(o->cell, from);
+			fds_put(o);
+		}
+	} else if (o != NULL) {
+		if (fds_enter(to, o) != 0)
+			fds_put(o); /* the duplicate refuses reads, as every placeholder */
+	} else if (ours) {
+		(void)fds_enter(to, __atomic_load_n(slot, __ATOMIC_RELAXED));
+	} else {
+		replace(other, NULL);
+	}
+}
+
+/* ---- fork and exec --------------------------------------------------------------------- */
+
+static void for_each_ofd(void (*visit)(struct ofd *o))
+{
+	uint32_t nr = __atomic_load_n(&nr_ofds, __ATOMIC_ACQUIRE), i;
+
+	for (i = 0; i < nr && i < NR_OFD_BLOCKS * OFDS_PER_BLOCK; i++) {
+		struct ofd *o;
+
+		if (__atomic_load_n(&blocks[i / OFDS_PER_BLOCK], __ATOMIC_ACQUIRE) == NULL)
+			continue;
+		o = ofd_at(i);
+		if (__atomic_load_n(&o->refs, __ATOMIC_ACQUIRE) != 0)
+			visit(o);
+	}
+}
+
+static void share_cell(struct ofd *o)
+{
+	struct cell *c = o->cell;
+
+	if (c != NULL)
+		offset_ref(c);
+}
+
+static void unshare_cell(struct ofd *o)
+{
+	struct cell *c = o->cell;
+
+	if (c != NULL)
+		(void)offset_put(c);
+}
+
+void fds_before_fork(void)
+{
+	for_each_ofd(share_cell);
+}
+
+void fds_fork_failed(void)
+{
+	for_each_ofd(unshare_cell);
+}
+
+void fds_before_exec(bool all)
+{
+	uint32_t end = __atomic_load_n(&fds_end, __ATOMIC_RELAXED), fd;
+
+	for (fd = 0; fd < end; fd++) {
+		struct ofd *o = fds_get((int)fd);
+		int flags;
+
+		if (o == NULL)
+			continue;
+		flags = sys_fcntl((int)fd, F_GETFD, 0);
+		if (flags >= 0 && (all || (flags & FD_CLOEXEC) == 0))
+			offset_to_kernel(o->cell, (int)fd);
+		fds_put(o);
+	}
+}

@@ -1,0 +1,84 @@
+/*
+ * fds.h - which descriptors are ours: a table from descriptor to open file
+ * description (struct ofd: what dup shares), kept true by the hooked closers
+ * and duplicators.  Directories of the mount are only marked.
+ *
+ * A look-up takes a reference without a lock; descriptions are never unmapped,
+ * so a reader racing a close meets either the file or nothing.  A vfork child
+ * has its parent's table in hand and must not change it: the functions that
+ * change the table see to that.
+ *
+ * Threads: any; from signal handlers and vfork children as well.
+ */
+#ifndef LIBCLIENT_PRELOAD_FDS_H
+#define LIBCLIENT_PRELOAD_FDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct cell;
+struct file;
+
+struct ofd {
+	uint32_t refs;	/* descriptors and calls under way */
+	uint32_t flags; /* O_PATH, and what F_SETFL set: what F_GETFL shows */
+	struct file *file;
+	struct cell *cell;
+	uint64_t placeholder; /* inode of the placeholder */
+	uint64_t size;
+	uint32_t next_free; /* number of the next one + 1 */
+	uint32_t number;
+	char pad[16]; /* a cache line: readers of one do not slow those of another */
+};
+
+#define FDS_PER_PAGE 1024
+#define FDS_NR_PAGES 1024
+
+/* For the inline functions alone. */
+#define FDS_DIRECTORY ((struct ofd *)1) /* a directory of the mount */
+#define FDS_INHERITED ((struct ofd *)2) /* came through exec: opened at the first use */
+extern uint32_t fds_end;		/* above every descriptor ever entered */
+extern struct ofd **fds_pages[FDS_NR_PAGES];
+struct ofd *fds_get_known(int fd);
+
+/* The description, with a reference, or NULL when the descriptor is not ours. */
+static inline struct ofd *fds_get(int fd)
+{
+	struct ofd **page;
+
+	if ((unsigned)fd >= __atomic_load_n(&fds_end, __ATOMIC_RELAXED))
+		return NULL;
+	page = __atomic_load_n(&fds_pages[fd / FDS_PER_PAGE], __ATOMIC_ACQUIRE);
+	if (page == NULL || __atomic_load_n(&page[fd % FDS_PER_PAGE], __ATOMIC_RELAXED) == NULL)
+		return NULL;
+	return fds_get_known(fd);
+}
+void fds_put(struct ofd *o);
+
+bool fds_is_dir(int fd);
+/* Ours in any way: a file, or a directory of the mount. */
+bool fds_is_ours(int fd);
+
+/* A description of an open file, which it takes over; NULL without memory. */
+struct ofd *fds_new(struct file *f, uint32_t flags, uint64_t placeholder);
+/* The descriptor shows this description: takes the caller's reference.  -EMFILE, -ENOMEM. */
+int fds_enter(int fd, struct ofd *o);
+int fds_enter_dir(int fd);
+void fds_enter_inherited(int fd);
+/* The descriptor is about to be closed, or was given out anew by the kernel. */
+void fds_forget(int fd);
+void fds_forget_range(unsigned first, unsigned last);
+/* `to` is now a duplicate of `from`; whatever it was before is forgotten. */
+void fds_duplicate(int from, int to);
+
+/* Around fork: the child will hold every offset as well. */
+void fds_before_fork(void);
+void fds_fork_failed(void);
+/*
+ * Before exec or spawn: offsets go to the kernel, where the new program finds
+ * them.  all: also those of close-on-exec descriptors, which a spawn may duplicate.
+ */
+void fds_before_exec(bool all);
+
+#endif

@@ -1,0 +1,101 @@
+/*
+ * h_copy.c - hooks: calls that move bytes from one descriptor to another.  The
+ * kernel would find no data in a placeholder; where every caller falls back to
+ * reading, it is told that the call cannot be done, else we read and write.
+ */
+#include "libclient/core/arena.h"
+#include "libclient/core/file.h"
+#include "libclient/core/sys.h"
+#include "libclient/preload/fds.h"
+#include "libclient/preload/offset.h"
+#include "libclient/preload/preload.h"
+#include "libclient/preload/say.h"
+
+#include <sys/sendfile.h>
+#include <unistd.h>
+
+#define PIECE (128u * 1024)
+#define MOST  0x7ffff000u
+
+/* Write all of it, or say how much; a negative errno when nothing went. */
+static ssize_t write_all(int fd, const char *buf, size_t len)
+{
+	size_t done = 0;
+	ssize_t r;
+
+	while (done < len) {
+		r = sys_write(fd, buf + done, len - done);
+		if (r <= 0)
+			return done > 0 || r == 0 ? (ssize_t)done : r;
+		done += (size_t)r;
+	}
+	return (ssize_t)done;
+}
+
+static ssize_t send_from(const struct ofd *o, int out, uint64_t off, size_t len)
+{
+	char *buf = arena_alloc(PIECE);
+	size_t done = 0;
+	ssize_t r = 0, n;
+
+	if (buf == NULL)
+		return -ENOMEM;
+	while (done < len && off + done < o->size) {
+		n = file_read(o->file, buf, len - done < PIECE ? len - done : PIECE, off + done);
+		r = n > 0 ? write_all(out, buf, (size_t)n) : n;
+		if (r <= 0)
+			break;
+		done += (size_t)r;
+		if (r < n)
+			break;
+	}
+	arena_free(buf);
+	return done > 0 ? (ssize_t)done : r;
+}
+
+static ssize_t send_ours(const struct ofd *o, int out, int in, off_t *off, size_t len)
+{
+	int64_t at = off != NULL ? *off : offset_get(o->cell, in);
+	ssize_t r;
+
+	if (at < 0)
+		return off != NULL ? -EINVAL : (ssize_t)at;
+	r = send_from(o, out, (uint64_t)at, len < MOST ? len : MOST);
+	if (r > 0 && off != NULL)
+		*off = at + r;
+	else if (r > 0)
+		offset_set(o->cell, in, at + r);
+	return r;
+}
+
+EXPORT ssize_t sendfile(int out, int in, off_t *off, size_t len)
+{
+	struct ofd *o = fds_get(in);
+	ssize_t r;
+
+	if (o == NULL)
+		return answer(sys_call4(__NR_sendfile, out, in, off, len));
+	r = send_ours(o, out, in, off, len);
+	fds_put(o);
+	return answer(r);
+}
+ALIAS(sendfile64, sendfile);
+
+/* "Not on the same file system": what every caller of it is prepared for. */
+EXPORT ssize_t copy_file_range(int in, off64_t *in_off, int out, off64_t *out_off, size_t len,
+			       unsigned flags)
+{
+	if (fds_is_ours(in) || fds_is_ours(out))
+		return answer(fds_is_ours(out) ? -EBADF : -EXDEV);
+	return answer(sys_call6(__NR_copy_file_range, in, (long)in_off, out, (long)out_off,
+				(long)len, flags));
+}
+
+EXPORT ssize_t splice(int in, off64_t *in_off, int out, off64_t *out_off, size_t len,
+		      unsigned flags)
+{
+	if (fds_is_ours(in))
+		return answer(REFUSE(EINVAL, "splice", "the descriptor given"));
+	return answer(
+		sys_call6(__NR_splice, in, (long)in_off, out, (long)out_off, (long)len, flags));
+}

@@ -1,0 +1,169 @@
+/*
+ * h_open.c - hooks: the open family and creat.  Also open.h.
+ */
+#include "libclient/preload/open.h"
+
+#include "libclient/core/file.h"
+#include "libclient/core/sys.h"
+#include "libclient/core/view.h"
+#include "libclient/preload/fds.h"
+#include "libclient/preload/next.h"
+#include "libclient/preload/paths.h"
+#include "libclient/preload/placeholder.h"
+#include "libclient/preload/preload.h"
+#include "libclient/preload/say.h"
+#include "libclient/preload/store.h"
+
+#include <limits.h>
+#include <stdarg.h>
+
+#define WANTS_MODE(flags) (((flags)&O_CREAT) != 0 || ((flags)&O_TMPFILE) == O_TMPFILE)
+
+/* What the kernel would say to these flags for a read-only file of a read-only file system. */
+static int judge_flags(int flags)
+{
+	if ((flags & O_PATH) != 0)
+		return (flags & O_DIRECTORY) != 0 ? -ENOTDIR : 0;
+	if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
+		return -EEXIST;
+	if ((flags & O_DIRECTORY) != 0)
+		return -ENOTDIR;
+	if ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0)
+		return -EROFS;
+	return 0;
+}
+
+/* A local file of the same name would be read by programs that we are not in. */
+static void warn_of_local(const struct spot *s)
+{
+	static uint32_t said;
+	char path[PATH_MAX];
+	struct stat st;
+
+	if (__atomic_load_n(&said, __ATOMIC_RELAXED) != 0 ||
+	    paths_full(s->snap, s->entry, path, sizeof(path)) < 0 ||
+	    sys_fstatat(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW) != 0 || !say_first(&said))
+		return;
+	say("the local file ", path,
+	    " has the name of a store file: programs see the store's; programs without the "
+	    "library see the local one",
+	    NULL);
+}
+
+int open_spot(const struct spot *s, int flags)
+{
+	uint64_t placeholder;
+	struct file *f;
+	struct ofd *o;
+	int fd, r;
+
+	if (s->kind == SPOT_ERROR)
+		return s->error;
+	r = judge_flags(flags);
+	if (r != 0)
+		return r;
+	warn_of_local(s);
+	r = store_open(s->snap, s->entry, &f);
+	if (r != 0)
+		return r;
+	fd = placeholder_open(f, flags, &placeholder);
+	if (fd < 0) {
+		file_put(f);
+		return fd;
+	}
+	o = fds_new(f, (uint32_t)flags & (O_PATH | O_NONBLOCK | O_APPEND | O_NOATIME | O_DIRECT),
+		    placeholder);
+	if (o == NULL) {
+		file_put(f);
+		sys_close(fd);
+		return -ENOMEM;
+	}
+	r = fds_enter(fd, o);
+	if (r != 0) {
+		fds_put(o);
+		sys_close(fd);
+		return r;
+	}
+	return fd;
+}
+
+int open_at(int dirfd, const char *path, int flags, mode_t mode)
+{
+	struct spot s;
+	int r;
+
+	paths_look(&s, dirfd, path, (flags & O_NOFOLLOW) != 0 ? PATHS_NOFOLLOW : 0);
+	do {
+		if (s.kind >= SPOT_FILE)
+			r = open_spot(&s, flags);
+		else
+			r = sys_openat(dirfd, path, flags, mode);
+	} while (r == -ENOENT && paths_again(&s));
+	if (r >= 0 && s.kind < SPOT_FILE) {
+		fds_forget(r); /* a number whose closing we did not see */
+		if (s.kind == SPOT_DIR)
+			(void)fds_enter_dir(r);
+	}
+	paths_done(&s);
+	return r;
+}
+
+/* While the connector is off, libc's own open keeps its thread cancellation. */
+static int open_any(int dirfd, const char *path, int flags, mode_t mode)
+{
+	__typeof(&openat) libc;
+
+	if (!paths_on()) {
+		libc = NEXT(openat);
+		if (libc != NULL)
+			return libc(dirfd, path, flags, mode);
+	}
+	return (int)answer(open_at(dirfd, path, flags, mode));
+}
+
+#define MODE_ARGUMENT(flags)                                                                       \
+	({                                                                                         \
+		mode_t mode_ = 0;                                                                  \
+		if (WANTS_MODE(flags)) {                                                           \
+			va_list ap_;                                                               \
+			va_start(ap_, flags);                                                      \
+			mode_ = va_arg(ap_, mode_t);                                               \
+			va_end(ap_);                                                               \
+		}                                                                                  \
+		mode_;                                                                             \
+	})
+
+EXPORT int open(const char *path, int flags, ...)
+{
+	return open_any(AT_FDCWD, path, flags, MODE_ARGUMENT(flags));
+}
+ALIAS(open64, open);
+ALIAS(__open, open);
+ALIAS(__open64, open);
+
+EXPORT int openat(int dirfd, const char *path, int flags, ...)
+{
+	return open_any(dirfd, path, flags, MODE_ARGUMENT(flags));
+}
+ALIAS(openat64, openat);
+
+/* What fortified programs call when no mode is given. */
+EXPORT int __open_2(const char *path, int flags);
+int __open_2(const char *path, int flags)
+{
+	return open_any(AT_FDCWD, path, flags, 0);
+}
+ALIAS(__open64_2, __open_2);
+
+EXPORT int __openat_2(int dirfd, const char *path, int flags);
+int __openat_2(int dirfd, const char *path, int flags)
+{
+	return open_any(dirfd, path, flags, 0);
+}
+ALIAS(__openat64_2, __openat_2);
+
+EXPORT int creat(const char *path, mode_t mode)
+{
+	return open_any(AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode);
+}
+ALIAS(creat64, creat);

@@ -1,0 +1,58 @@
+/*
+ * offset.h - file offsets that processes share as the kernel's would: a cell in
+ * memory that fork shares.  Once a descriptor may be in the hands of a program
+ * started by exec, the kernel's own offset of the placeholder is the truth, and
+ * the cell says so to everybody who shares it.
+ *
+ * A cell is used again only by the process that made it, and only when nobody
+ * else holds it; otherwise its 16 bytes are given up.
+ *
+ * Threads: any; from signal handlers as well.
+ */
+#ifndef LIBCLIENT_PRELOAD_OFFSET_H
+#define LIBCLIENT_PRELOAD_OFFSET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define OFFSET_MAX	 INT64_MAX
+#define OFFSET_IN_KERNEL (1ull << 63)
+
+struct cell {
+	uint64_t offset; /* or OFFSET_IN_KERNEL */
+	uint32_t refs;	 /* processes */
+	uint32_t epoch;	 /* of the process that made it */
+};
+
+/* One reference, offset 0; NULL without memory. */
+struct cell *offset_new(void);
+/* This process lets go.  True: nobody else has it and it may be set to 0 and used again here. */
+bool offset_put(struct cell *c);
+/* Make a cell that offset_put() gave back as good as new. */
+void offset_reset(struct cell *c);
+/* Another process (a fork's child) holds it too. */
+static inline void offset_ref(struct cell *c)
+{
+	__atomic_fetch_add(&c->refs, 1, __ATOMIC_RELAXED);
+}
+
+/* The offset; fd is any descriptor of it. */
+int64_t offset_get(struct cell *c, int fd);
+void offset_set(struct cell *c, int fd, int64_t offset);
+/*
+ * Take the next `len` bytes, as far as `size` allows: their offset, and how many.
+ * Two readers never take the same bytes.
+ */
+int64_t offset_take(struct cell *c, int fd, uint64_t len, uint64_t size, uint64_t *ret_len);
+/* Give bytes back after a failed read, if nobody has moved on since. */
+void offset_untake(struct cell *c, int fd, int64_t offset, uint64_t len);
+
+/* From now on the kernel keeps it: a program started by exec will look there. */
+void offset_to_kernel(struct cell *c, int fd);
+/* The kernel has it already: a descriptor that came through exec. */
+static inline void offset_is_in_kernel(struct cell *c)
+{
+	__atomic_store_n(&c->offset, OFFSET_IN_KERNEL, __ATOMIC_RELAXED);
+}
+
+#endif

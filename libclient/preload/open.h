@@ -1,0 +1,17 @@
+/*
+ * open.h - opening a path, as the hooks of open, opendir and fopen need it.
+ * Threads: any.
+ */
+#ifndef LIBCLIENT_PRELOAD_OPEN_H
+#define LIBCLIENT_PRELOAD_OPEN_H
+
+#include <sys/types.h>
+
+struct spot;
+
+/* The kernel's open, or ours where the path is the store's.  A descriptor or a negative errno. */
+int open_at(int dirfd, const char *path, int flags, mode_t mode);
+/* Open the store file of a spot. */
+int open_spot(const struct spot *s, int flags);
+
+#endif

@@ -1,0 +1,23 @@
+#include "libclient/preload/say.h"
+
+#include "libclient/core/sys.h"
+#include "libclient/core/text.h"
+
+#include <stdarg.h>
+
+void say(const char *first, ...)
+{
+	char line[1024];
+	struct text t;
+	const char *s;
+	va_list ap;
+
+	text_init(&t, line, sizeof(line) - 1);
+	text_adds(&t, "oss-connector: ");
+	va_start(ap, first);
+	for (s = first; s != NULL; s = va_arg(ap, const char *))
+		text_adds(&t, s);
+	va_end(ap);
+	line[t.len] = '\n';
+	sys_write(2, line, t.len + 1);
+}

@@ -1,0 +1,40 @@
+/*
+ * say.h - the lines that a user must see, on standard error: what was wrong and
+ * what to do.  One line, one write; nothing is said twice for the same cause.
+ *
+ * Threads: any; from signal handlers and vfork children as well.
+ */
+#ifndef LIBCLIENT_PRELOAD_SAY_H
+#define LIBCLIENT_PRELOAD_SAY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* "oss-connector: " and the strings, up to a NULL, in one line. */
+void say(const char *first, ...) __attribute__((sentinel));
+
+/* True the first time for each flag. */
+static inline bool say_first(uint32_t *said)
+{
+	return __atomic_load_n(said, __ATOMIC_RELAXED) == 0 &&
+	       __atomic_exchange_n(said, 1, __ATOMIC_RELAXED) == 0;
+}
+
+#define SAY_ONCE(...)                                                                              \
+	do {                                                                                       \
+		static uint32_t said_here;                                                         \
+		if (say_first(&said_here))                                                         \
+			say(__VA_ARGS__, NULL);                                                    \
+	} while (0)
+
+/*
+ * A call that cannot be made safe on a store file: one line for each place in
+ * the code that refuses, and the errno to return.
+ */
+#define REFUSE(error, call, path)                                                                  \
+	({                                                                                         \
+		SAY_ONCE(call, " is not supported on a store file (", (path), ")");                \
+		-(error);                                                                          \
+	})
+
+#endif

@@ -1,0 +1,126 @@
+#include "libclient/preload/skeleton.h"
+
+#include "libclient/core/mem.h"
+#include "libclient/core/sys.h"
+#include "libclient/core/text.h"
+#include "libclient/preload/pathtext.h"
+#include "libclient/preload/say.h"
+
+#include <limits.h>
+
+static const char *dir;
+static size_t dir_len;
+
+/* Found once MODEL_DIR exists. */
+static char real[PATH_MAX];
+static size_t real_len; /* 0: not known yet; released after real[] and device */
+static dev_t device;
+static uint32_t finding; /* one thread at a time writes the above */
+
+/* The kernel's own name of an open directory.  Its length or a negative errno. */
+static ssize_t name_of_fd(int fd, char *buf, size_t cap)
+{
+	char link[40];
+	struct text t;
+	ssize_t n;
+
+	text_init(&t, link, sizeof(link));
+	text_adds(&t, "/proc/self/fd/");
+	text_addi(&t, fd);
+	n = sys_call4(__NR_readlinkat, AT_FDCWD, link, buf, cap - 1);
+	if (n >= 0)
+		buf[n] = '\0';
+	return n;
+}
+
+static void find_real(void)
+{
+	struct stat st;
+	ssize_t n;
+	int fd;
+
+	if (__atomic_exchange_n(&finding, 1, __ATOMIC_ACQUIRE) != 0)
+		return;
+	fd = sys_openat(AT_FDCWD, dir, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+	if (fd >= 0) {
+		n = name_of_fd(fd, real, sizeof(real));
+		if (n > 1 && real[0] == '/' && sys_fstat(fd, &st) == 0) {
+			device = st.st_dev;
+			__atomic_store_n(&real_len, (size_t)n, __ATOMIC_RELEASE);
+		}
+		sys_close(fd);
+	}
+	__atomic_store_n(&finding, 0, __ATOMIC_RELEASE);
+}
+
+void skeleton_start(const char *model_dir, size_t len)
+{
+	dir = model_dir;
+	dir_len = len;
+	find_real();
+}
+
+const char *skeleton_real(size_t *ret_len)
+{
+	if (__atomic_load_n(&real_len, __ATOMIC_ACQUIRE) == 0)
+		find_real();
+	*ret_len = __atomic_load_n(&real_len, __ATOMIC_ACQUIRE);
+	return *ret_len != 0 ? real : NULL;
+}
+
+dev_t skeleton_device(void)
+{
+	size_t len;
+
+	if (skeleton_real(&len) == NULL) {
+		skeleton_make(dir, dir_len);
+		if (skeleton_real(&len) == NULL)
+			return 0;
+	}
+	return device;
+}
+
+int skeleton_make(const char *path, size_t len)
+{
+	char buf[PATH_MAX], name[32];
+	struct text t;
+	size_t i;
+	int r = sys_mkdirat(AT_FDCWD, path, 0755);
+
+	if (r == -ENOENT && len < sizeof(buf)) {
+		mem_copy(buf, path, len + 1);
+		for (i = 1; i <= len; i++) {
+			if (buf[i] != '/' && buf[i] != '\0')
+				continue;
+			buf[i] = '\0';
+			r = sys_mkdirat(AT_FDCWD, buf, 0755);
+			if (i < len)
+				buf[i] = '/';
+		}
+	}
+	if (r == 0)
+		return 1;
+	if (r == -EEXIST)
+		return 0;
+	text_init(&t, name, sizeof(name));
+	text_add_errno(&t, r);
+	SAY_ONCE("cannot make the directory ", path, ": ", name,
+		 "; make it beforehand or let MODEL_DIR be writable");
+	return r;
+}
+
+bool skeleton_rest(int fd, char *buf, size_t cap, const char **ret_rest)
+{
+	const char *top;
+	size_t top_len;
+	ssize_t n;
+
+	top = skeleton_real(&top_len);
+	if (top == NULL)
+		return false;
+	if (fd == AT_FDCWD)
+		n = sys_call2(__NR_getcwd, buf, cap);
+	else
+		n = name_of_fd(fd, buf, cap);
+	return n > 0 && pathtext_below(top, top_len, buf, ret_rest);
+}

@@ -1,0 +1,33 @@
+/*
+ * skeleton.h - MODEL_DIR on disk: the directory itself, the mount's directories
+ * below it, and where all this really lies (free of symbolic links).
+ *
+ * Threads: any.
+ */
+#ifndef LIBCLIENT_PRELOAD_SKELETON_H
+#define LIBCLIENT_PRELOAD_SKELETON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct snap;
+
+/* dir: MODEL_DIR, absolute and tidied; kept by the caller for ever. */
+void skeleton_start(const char *dir, size_t len);
+
+/* MODEL_DIR free of symbolic links, or NULL while it does not exist. */
+const char *skeleton_real(size_t *ret_len);
+dev_t skeleton_device(void);
+
+/* Make a directory and those above it.  1: made, 0: there already, or -errno. */
+int skeleton_make(const char *path, size_t len);
+
+/*
+ * Where a directory descriptor (AT_FDCWD: the working directory) lies below
+ * MODEL_DIR: *ret_rest points into buf.  False: elsewhere.
+ */
+bool skeleton_rest(int fd, char *buf, size_t cap, const char **ret_rest);
+
+#endif

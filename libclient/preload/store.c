@@ -1,0 +1,211 @@
+#include "libclient/preload/store.h"
+
+#include "libclient/core/file.h"
+#include "libclient/core/link.h"
+#include "libclient/core/mem.h"
+#include "libclient/core/sys.h"
+#include "libclient/core/text.h"
+#include "libclient/core/view.h"
+#include "libclient/preload/conf.h"
+#include "libclient/preload/paths.h"
+#include "libclient/preload/placeholder.h"
+#include "libclient/preload/say.h"
+
+#include <limits.h>
+
+/* After a failure the same answer is given for so long, then the daemon is tried again. */
+#define RETRY_MS   1000u
+
+#define BLOCK_SIZE (128 * 1024) /* st_blksize: what buffered readers ask for at a time */
+
+static struct link *link;
+static struct view *view;
+static bool primary;
+static uid_t uid;
+static gid_t gid;
+static uint64_t failed_ms; /* 0: the last attempt went well */
+static int failed_error;
+
+int store_start(const struct conf *c, char *const *envp)
+{
+	struct link_conf link_conf = {
+		.envp = envp,
+		.spawn = c->role == CONF_PRIMARY,
+	};
+	struct view_conf view_conf = {
+		.oss_path = c->oss_path,
+		.model_dir = c->model_dir,
+		.endpoint = c->endpoint,
+		.region = c->region,
+		.access_key = c->access_key,
+		.secret = c->secret,
+		.token = c->token,
+		.sources = c->sources,
+		.flags = c->role == CONF_PRIMARY ? WIRE_MOUNT_PREFETCH : WIRE_MOUNT_SECONDARY,
+		.wait_ms = c->role == CONF_PRIMARY ? 0 : c->wait_ms,
+	};
+	int r;
+
+	primary = c->role == CONF_PRIMARY;
+	uid = sys_geteuid();
+	gid = (gid_t)sys_call0(__NR_getegid);
+	r = link_new(&link_conf, &link);
+	if (r != 0)
+		return r;
+	return view_new(link, &view_conf, &view);
+}
+
+void store_head_start(void)
+{
+	/* A failure is said when the first path is reached. */
+	(void)view_start(view);
+}
+
+/* What a file system would say; the sentence goes to the user. */
+static int translate(int error, bool attaching)
+{
+	char why[LINK_TEXT], name[32];
+	struct text t;
+
+	switch (error) {
+	case -ENOENT:
+	case -EISDIR:
+	case -ENOTDIR:
+		if (!attaching)
+			return error;
+		break;
+	case -EMFILE:
+	case -ENFILE:
+	case -ENOMEM:
+		return error;
+	}
+	link_error_text(link, why, sizeof(why));
+	text_init(&t, name, sizeof(name));
+	text_add_errno(&t, error);
+	SAY_ONCE(why[0] != '\0' ? why : "the store cannot be reached", " (", name, ")");
+	switch (error) {
+	case -EACCES:
+	case -EPERM:
+	case -ESTALE:
+	case -EHOSTUNREACH:
+	case -ETIMEDOUT:
+		return error;
+	}
+	return -EIO;
+}
+
+static int attach(void)
+{
+	uint64_t since = __atomic_load_n(&failed_ms, __ATOMIC_ACQUIRE);
+	int r;
+
+	if (since != 0 && sys_now_ms() - since < RETRY_MS)
+		return failed_error;
+	r = view_attach(view);
+	if (r == 0) {
+		__atomic_store_n(&failed_ms, 0, __ATOMIC_RELAXED);
+		return 0;
+	}
+	failed_error = translate(r, true);
+	__atomic_store_n(&failed_ms, sys_now_ms(), __ATOMIC_RELEASE);
+	return failed_error;
+}
+
+struct snap *store_snap(int *ret_error)
+{
+	struct snap *s = view_snap(view);
+	int r;
+
+	if (s != NULL)
+		return s;
+	r = attach();
+	if (r == 0) {
+		s = view_snap(view);
+		if (s != NULL)
+			return s;
+		r = -EIO;
+	}
+	*ret_error = r;
+	return NULL;
+}
+
+int store_open_path(const char *path, struct file **ret_file)
+{
+	int r;
+
+	if (view == NULL)
+		return -EIO;
+	r = file_open(view, path, mem_len(path), ret_file);
+	return r == 0 ? 0 : translate(r, false);
+}
+
+int store_open(const struct snap *snap, uint32_t entry, struct file **ret_file)
+{
+	char path[PATH_MAX];
+	int r;
+
+	r = snapshot_path(snap_tree(snap), entry, path, sizeof(path));
+	return r < 0 ? r : store_open_path(path, ret_file);
+}
+
+void store_attr_entry(const struct snap *snap, uint32_t entry, struct store_attr *ret)
+{
+	const struct snapshot_entry *e = &snap_tree(snap)->entries[entry];
+
+	*ret = (struct store_attr){ .ino = e->ino, .size = e->size, .mtime_ns = e->mtime_ns };
+}
+
+void store_attr_file(const struct file *f, struct store_attr *ret)
+{
+	*ret = (struct store_attr){
+		.ino = file_ino(f),
+		.size = file_size(f),
+		.mtime_ns = file_mtime_ns(f),
+	};
+}
+
+void store_stat(const struct store_attr *a, struct stat *st)
+{
+	int64_t sec = a->mtime_ns / 1000000000, nsec = a->mtime_ns % 1000000000;
+
+	if (nsec < 0) {
+		sec--;
+		nsec += 1000000000;
+	}
+	mem_zero(st, sizeof(*st));
+	st->st_dev = paths_device();
+	st->st_ino = a->ino;
+	st->st_mode = S_IFREG | 0444;
+	st->st_nlink = 1;
+	st->st_uid = uid;
+	st->st_gid = gid;
+	st->st_size = (off_t)a->size;
+	st->st_blksize = BLOCK_SIZE;
+	st->st_blocks = (blkcnt_t)((a->size + 511) / 512);
+	st->st_mtim = (struct timespec){ .tv_sec = sec, .tv_nsec = nsec };
+	st->st_atim = st->st_mtim;
+	st->st_ctim = st->st_mtim;
+}
+
+static unsigned lower_own(int fd, unsigned from, unsigned lowest)
+{
+	return fd >= 0 && (unsigned)fd >= from && (unsigned)fd < lowest ? (unsigned)fd : lowest;
+}
+
+unsigned store_next_own_fd(unsigned from)
+{
+	unsigned lowest;
+
+	if (link == NULL)
+		return UINT_MAX;
+	lowest = placeholder_next_own_fd(from);
+	lowest = lower_own(link_socket_fd(link), from, lowest);
+	return lower_own(link_notify_fd(link), from, lowest);
+}
+
+bool store_owns_fd(int fd)
+{
+	return link != NULL && fd >= 0 &&
+	       (fd == link_socket_fd(link) || fd == link_notify_fd(link) ||
+		placeholder_owns_fd(fd));
+}

@@ -1,0 +1,47 @@
+/*
+ * store.h - the one mount of this process: made from the environment at start,
+ * attached when the first call reaches a path of it, never taken down.  Joins
+ * the client core to the hooks and says once why the store cannot be reached.
+ *
+ * Threads: any.  Everything here may wait for the daemon; nothing is done while
+ * the connector is off.
+ */
+#ifndef LIBCLIENT_PRELOAD_STORE_H
+#define LIBCLIENT_PRELOAD_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+struct conf;
+struct file;
+struct snap;
+
+/* Remembers the mount; asks nothing.  A negative errno. */
+int store_start(const struct conf *conf, char *const *envp);
+/* A primary's head start: ask for the mount, do not wait for the answer. */
+void store_head_start(void);
+
+/* The newest tree, referenced for the caller; NULL and *ret_error when there is none. */
+struct snap *store_snap(int *ret_error);
+/* Open a file of that tree. */
+int store_open(const struct snap *snap, uint32_t entry, struct file **ret_file);
+/* Open by its path relative to the mount. */
+int store_open_path(const char *path, struct file **ret_file);
+
+/* The one identity that every stat flavour shows. */
+struct store_attr {
+	uint64_t ino;
+	uint64_t size;
+	int64_t mtime_ns;
+};
+void store_attr_entry(const struct snap *snap, uint32_t entry, struct store_attr *ret);
+void store_attr_file(const struct file *f, struct store_attr *ret);
+void store_stat(const struct store_attr *a, struct stat *ret);
+
+/* Descriptors of the core that closers must spare. */
+bool store_owns_fd(int fd);
+/* The lowest of them from `from` on; UINT_MAX when there is none. */
+unsigned store_next_own_fd(unsigned from);
+
+#endif
