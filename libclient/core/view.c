@@ -211,7 +211,8 @@ static void reclaim_locked(struct view *v)
 			at = &s->next;
 			continue;
 		}
-		*at = s->next;
+		/* snap_put() looks at the list's head without the lock. */
+		__atomic_store_n(at, s->next, __ATOMIC_SEQ_CST);
 		free_snap(s);
 	}
 }
@@ -225,7 +226,7 @@ static void publish_snap(struct view *v, struct snap *s)
 	__atomic_store_n(&v->snap, s, __ATOMIC_SEQ_CST);
 	if (old != NULL) {
 		old->next = v->retired;
-		v->retired = old;
+		__atomic_store_n(&v->retired, old, __ATOMIC_SEQ_CST);
 	}
 	reclaim_locked(v);
 	lock_leave(&v->lock, signals);
@@ -247,7 +248,7 @@ void snap_put(struct snap *s)
 	v = s->view;
 	/* After the last reference is gone, s may be gone too. */
 	if (__atomic_sub_fetch(&s->refs, 1, __ATOMIC_SEQ_CST) != 0 ||
-	    __atomic_load_n(&v->retired, __ATOMIC_RELAXED) == NULL)
+	    __atomic_load_n(&v->retired, __ATOMIC_SEQ_CST) == NULL)
 		return;
 	signals = lock_enter(&v->lock);
 	reclaim_locked(v);

@@ -28,7 +28,7 @@ enum slot_state {
 struct slot {
 	struct ossc_read read;
 	enum slot_state state;
-	bool failed;	 /* the daemon said so: let a read find out why */
+	bool failed;	 /* READY: only a read that may wait can tell */
 	uint32_t turn;	 /* with the index, the token */
 	uint32_t serial; /* session that was asked */
 	uint32_t next;	 /* in the free list */
@@ -165,6 +165,13 @@ static void watch_locked(struct ossc *c, struct async *a)
 	}
 }
 
+static void ready_locked(struct async *a, struct slot *s, bool failed)
+{
+	s->state = SLOT_READY;
+	s->failed = failed;
+	signal_ready(a);
+}
+
 /* Ask for the first missing byte of the slot's read, or find that it is ready. */
 static void arm_locked(struct async *a, struct slot *s)
 {
@@ -173,17 +180,20 @@ static void arm_locked(struct async *a, struct slot *s)
 	uint64_t end;
 	int r;
 
-	if (file_missing(f, s->read.off, s->read.len, &chunk, &end) == -EAGAIN) {
-		s->serial = link_serial(s->read.file->conn->link);
-		s->turn++;
-		r = file_fetch_now(f, chunk, end, (uint64_t)s->turn << 32 | (index + 1));
-		if (r == 0 || r == -EAGAIN) {
-			s->state = r == 0 ? SLOT_WAITING : SLOT_POSTPONED;
-			return;
-		}
+	r = file_missing(f, s->read.off, s->read.len, &chunk, &end);
+	if (r != -EAGAIN) {
+		ready_locked(a, s, r != 0);
+		return;
 	}
-	s->state = SLOT_READY;
-	signal_ready(a);
+	s->serial = link_serial(s->read.file->conn->link);
+	s->turn++;
+	r = file_fetch_now(f, chunk, end, (uint64_t)s->turn << 32 | (index + 1));
+	if (r == 0)
+		s->state = SLOT_WAITING;
+	else if (r == -EAGAIN)
+		s->state = SLOT_POSTPONED;
+	else
+		ready_locked(a, s, true); /* no session: a read that may wait finds another */
 }
 
 static struct slot *take_slot_locked(struct async *a)
@@ -241,9 +251,8 @@ static void collect_locked(struct ossc *c, struct async *a)
 		if (index >= OSSC_MAX_READS || s->state != SLOT_WAITING ||
 		    s->turn != (uint32_t)(done.token >> 32))
 			continue;
-		s->failed = done.result < 0;
-		if (s->failed)
-			s->state = SLOT_READY;
+		if (done.result < 0)
+			ready_locked(a, s, true);
 		else
 			arm_locked(a, s);
 	}
@@ -253,7 +262,7 @@ static void collect_locked(struct ossc *c, struct async *a)
 		if (s->state == SLOT_POSTPONED)
 			arm_locked(a, s);
 		else if (s->state == SLOT_WAITING && s->serial != serial)
-			s->state = SLOT_READY;
+			ready_locked(a, s, true);
 	}
 	watch_locked(c, a);
 }
