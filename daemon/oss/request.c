@@ -340,7 +340,7 @@ static int send_request(struct oss_request *r, const struct oss_request_conf *co
 			const char *target, const struct signature *signature)
 {
 	static const struct http_events events = { .on_head = on_head, .on_done = on_done };
-	struct http_header headers[MAX_OWN_HEADERS + SIGN_MAX_HEADERS + 1];
+	struct http_header headers[MAX_OWN_HEADERS + SIGN_MAX_HEADERS + 2];
 	const struct oss_bucket *b = r->bucket;
 	struct http_request req = {
 		.method = conf->method,
@@ -356,6 +356,7 @@ static int send_request(struct oss_request *r, const struct oss_request_conf *co
 	};
 	size_t i, nr = 0;
 
+	headers[nr++] = (struct http_header){ "User-Agent", "oss-connector/" OSSC_VERSION };
 	headers[nr++] = (struct http_header){ "Accept-Encoding", "identity" };
 	for (i = 0; i < conf->nr_headers; i++)
 		headers[nr++] = conf->headers[i];

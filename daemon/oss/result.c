@@ -133,19 +133,24 @@ static void add_elsewhere(struct oss_result *res, const struct oss_subject *s,
 }
 
 /* The bucket is in another region or behind another endpoint: no new key helps. */
-static bool is_elsewhere(const struct oss_error *e)
+static bool is_elsewhere(const struct oss_subject *s, int status, const struct oss_error *e)
 {
-	return e->endpoint[0] != '\0' ||
-	       (e->region[0] != '\0' && (strcmp(e->code, "AuthorizationHeaderMalformed") == 0 ||
-					 strcmp(e->code, "PermanentRedirect") == 0 ||
-					 strcmp(e->code, "TemporaryRedirect") == 0));
+	if (e->endpoint[0] != '\0')
+		return true;
+	if (e->region[0] == '\0' || strcmp(e->region, s->endpoint->region) == 0)
+		return false;
+	if (e->code[0] == '\0') /* a HEAD has no room for it */
+		return status == 301 || status == 307 || status == 400;
+	return strcmp(e->code, "AuthorizationHeaderMalformed") == 0 ||
+	       strcmp(e->code, "PermanentRedirect") == 0 ||
+	       strcmp(e->code, "TemporaryRedirect") == 0;
 }
 
 enum oss_remedy oss_result_refuse(struct oss_result *res, const struct oss_subject *subject,
 				  int status, const struct oss_error *e)
 {
 	struct oss_verdict verdict = oss_classify(status, e->code);
-	bool elsewhere = is_elsewhere(e);
+	bool elsewhere = is_elsewhere(subject, status, e);
 
 	if (elsewhere)
 		verdict = (struct oss_verdict){ OSS_FATAL, OSS_REMEDY_NONE, -EACCES };
