@@ -135,7 +135,7 @@ static void on_notice(evutil_socket_t fd, short what, void *arg)
 		;
 	while (fetchq_next_notice(f->queue, &n)) {
 		f->conf.on_notice(&n, f->conf.arg);
-		object_unref(n.object);
+		fetchq_notice_done(f->queue, &n);
 	}
 }
 

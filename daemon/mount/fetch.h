@@ -40,7 +40,7 @@ struct fetch_conf {
 	unsigned idle_timeout_ms;
 	unsigned retry_budget_ms;
 	const char *tls_ca_file; /* copied; NULL: the system's */
-	/* Something happened to an object; the notice's reference is dropped afterwards. */
+	/* Something happened to an object, which lives until the callee returns. */
 	void (*on_notice)(const struct fetchq_notice *n, void *arg);
 	void *arg;
 };

@@ -3,7 +3,8 @@
  * prefetch, one entry an object, cursors instead of long lists, and who of the
  * workers is to be woken.  Starts no download and evicts nothing.
  *
- * Threads: any; one lock inside, never held while `wake` or `notice` run.
+ * Threads: any; one lock inside, never held while `wake` or `notice` run, nor
+ * while the cache is called: its calls run callbacks that come back here.
  */
 #ifndef DAEMON_MOUNT_FETCHQ_H
 #define DAEMON_MOUNT_FETCHQ_H
@@ -30,10 +31,11 @@ struct fetchq_range {
 struct fetchq_entry {
 	struct object *object; /* a reference only while `held` */
 	uint32_t nr_chunks;
-	bool held;
+	bool held; /* while anything below is queued, taken or told */
 	bool opened;
 	unsigned in_flight;
-	unsigned home; /* worker that took from it first, plus 1; 0: none */
+	unsigned nr_told; /* notices that were taken and are not done */
+	unsigned home;	  /* worker that took from it first, plus 1; 0: none */
 
 	struct fetchq_demand *first, **last; /* chunks that somebody waits for */
 	uint8_t *demanded;		     /* one bit a chunk: it is in the list above */
@@ -44,7 +46,7 @@ struct fetchq_entry {
 	bool listed[FETCH_NR_CLASSES];
 	TAILQ_ENTRY(fetchq_entry) links[FETCH_NR_CLASSES];
 
-	bool noticed; /* in the list of notices, with a reference of its own */
+	bool noticed; /* in the list of notices */
 	bool through;
 	int error;
 	TAILQ_ENTRY(fetchq_entry) notice_link;
@@ -93,7 +95,7 @@ void fetchq_room(struct fetchq *q);
 
 struct fetchq_work {
 	struct fetchq_entry *entry;
-	struct object *object; /* a reference for the taker */
+	struct object *object; /* lives until fetchq_finish() or fetchq_put_back() */
 	uint32_t chunk;
 	enum fetch_class class; /* for the cache */
 	enum fetch_class list;	/* where it was queued */
@@ -109,7 +111,7 @@ bool fetchq_take(struct fetchq *q, unsigned worker, enum fetch_class last,
 		 struct fetchq_work *ret_work);
 /* The cache had no room for it: back to its place, to wait for fetchq_room(). */
 void fetchq_put_back(struct fetchq *q, unsigned worker, struct fetchq_work *w);
-/* It has ended, well or not; the slot is free.  The object's reference stays the taker's. */
+/* It has ended, well or not; the slot is free. */
 void fetchq_finish(struct fetchq *q, unsigned worker, struct fetchq_work *w, bool good);
 /* No request is under way for it now, but it keeps its slot. */
 void fetchq_pause(struct fetchq *q, struct fetchq_work *w);
@@ -124,13 +126,15 @@ void fetchq_slow(struct fetchq *q, const struct fetchq_work *w);
 
 struct fetchq_notice {
 	struct fetchq_entry *entry;
-	struct object *object; /* a reference for the caller */
+	struct object *object; /* lives until fetchq_notice_done() */
 	bool through;	       /* its prefetch has been taken to the end */
 	int error;	       /* 0, or what fetchq_tell() said last */
 };
 
+/* By the worker that has work of the object in flight. */
 void fetchq_tell(struct fetchq *q, struct fetchq_entry *e, int error);
 bool fetchq_next_notice(struct fetchq *q, struct fetchq_notice *ret_notice);
+void fetchq_notice_done(struct fetchq *q, const struct fetchq_notice *n);
 
 struct fetchq_stats {
 	uint64_t queued[FETCH_NR_CLASSES];

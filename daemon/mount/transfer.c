@@ -72,7 +72,6 @@ static struct fetchq *queue_of(const struct transfer *t)
 static void transfer_end(struct transfer *t, int error)
 {
 	struct fetch_worker *w = t->worker;
-	struct object *o = t->work.object;
 	bool good;
 
 	good = fill_finish(t->fill, error) == 0 && error == 0;
@@ -83,7 +82,6 @@ static void transfer_end(struct transfer *t, int error)
 		event_free(t->timer);
 	fetchq_finish(queue_of(t), w->index, &t->work, good);
 	free(t);
-	object_unref(o);
 }
 
 /* No attempt more: the reader gets the error, an operator the reason. */
@@ -106,8 +104,8 @@ static void transfer_fail(struct transfer *t, const struct oss_result *res)
 	}
 	if (log_limit_pass(&limit, &suppressed)) {
 		log_warn("%s%s%s", res->text,
-			 changed ? ": it changed in the store since it was listed; readers get "
-				   "ESTALE until they open it again"
+			 changed && res->error != -ESTALE
+				 ? "; readers get ESTALE, the listing is renewed"
 				 : "",
 			 res->action == OSS_FATAL ? "" : " (given up after retries)");
 		if (suppressed != 0)
@@ -239,7 +237,6 @@ static void transfer_on_done(const struct oss_result *res, void *arg)
 static void refuse_work(struct fetch_worker *w, struct fetchq_work *work, int error)
 {
 	struct fetchq *q = w->fetch->queue;
-	struct object *o = work->object;
 
 	if (error == -ENOSPC) {
 		fetchq_put_back(q, w->index, work);
@@ -248,7 +245,6 @@ static void refuse_work(struct fetch_worker *w, struct fetchq_work *work, int er
 			fetchq_forget(q, work->entry);
 		fetchq_finish(q, w->index, work, false);
 	}
-	object_unref(o);
 }
 
 void transfer_start(struct fetch_worker *w, const struct fetchq_work *work)

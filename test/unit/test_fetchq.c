@@ -122,7 +122,6 @@ static int take_one(struct fixture *f)
 	which = (int)(w.entry - f->entries) * 100 + (int)w.chunk;
 	w.object->states[w.chunk] = CHUNK_READY;
 	fetchq_finish(f->q, 0, &w, true);
-	object_unref(w.object);
 	return which;
 }
 
@@ -135,7 +134,6 @@ static void hold_one(struct fixture *f, unsigned worker, struct fetchq_work *w)
 static void let_go(struct fixture *f, unsigned worker, struct fetchq_work *w)
 {
 	fetchq_finish(f->q, worker, w, true);
-	object_unref(w->object);
 }
 
 static void test_demand_comes_before_readahead_before_prefetch(void **state)
@@ -291,13 +289,13 @@ static void test_the_end_of_a_prefetch_is_told_once_and_a_stopped_one_goes_on(vo
 	assert_ptr_equal(n.entry, &f->entries[0]);
 	assert_true(n.through);
 	assert_int_equal(n.error, 0);
-	object_unref(n.object);
+	fetchq_notice_done(f->q, &n);
 	assert_false(fetchq_next_notice(f->q, &n));
 	/* Nothing is left: told at once. */
 	fetchq_prefetch(f->q, &f->entries[0], false, false);
 	assert_int_equal(f->notices, 2);
 	assert_true(fetchq_next_notice(f->q, &n));
-	object_unref(n.object);
+	fetchq_notice_done(f->q, &n);
 }
 
 static void test_without_room_work_waits_and_demand_goes_first_when_there_is_some(void **state)
@@ -309,7 +307,6 @@ static void test_without_room_work_waits_and_demand_goes_first_when_there_is_som
 	fetchq_prefetch(f->q, &f->entries[0], false, false);
 	assert_true(fetchq_take(f->q, 0, FETCH_PREFETCH, &w));
 	fetchq_put_back(f->q, 0, &w);
-	object_unref(w.object);
 	/* Prefetch waits; what is more urgent may still find room. */
 	assert_int_equal(take_one(f), -1);
 	fetchq_readahead(f->q, &f->entries[1], 4, 5);
@@ -319,7 +316,6 @@ static void test_without_room_work_waits_and_demand_goes_first_when_there_is_som
 	assert_true(fetchq_take(f->q, 0, FETCH_PREFETCH, &w));
 	assert_int_equal(w.class, FETCH_DEMAND);
 	fetchq_put_back(f->q, 0, &w);
-	object_unref(w.object);
 	fetchq_demand(f->q, &f->entries[3], 1);
 	assert_int_equal(take_one(f), -1);
 
@@ -343,7 +339,6 @@ static void test_room_that_came_while_the_cache_refused_is_not_missed(void **sta
 	assert_true(fetchq_take(f->q, 0, FETCH_PREFETCH, &w));
 	fetchq_room(f->q);
 	fetchq_put_back(f->q, 0, &w);
-	object_unref(w.object);
 	assert_int_equal(take_one(f), 0);
 }
 
@@ -357,7 +352,6 @@ static void test_an_opened_file_may_use_room_that_prefetch_may_not(void **state)
 	assert_true(fetchq_take(f->q, 0, FETCH_PREFETCH, &w));
 	assert_int_equal(w.class, FETCH_PREFETCH);
 	fetchq_put_back(f->q, 0, &w);
-	object_unref(w.object);
 	fetchq_set_opened(f->q, &f->entries[1]);
 	assert_true(fetchq_take(f->q, 0, FETCH_PREFETCH, &w));
 	assert_ptr_equal(w.entry, &f->entries[1]);
@@ -482,7 +476,7 @@ static void test_a_failed_object_is_told_and_only_demand_stays(void **state)
 	assert_int_equal(f->notices, 1);
 	assert_true(fetchq_next_notice(f->q, &n));
 	assert_int_equal(n.error, -13);
-	object_unref(n.object);
+	fetchq_notice_done(f->q, &n);
 	assert_int_equal(take_one(f), 5);
 	assert_int_equal(take_one(f), -1);
 }

@@ -1,0 +1,64 @@
+/*
+ * fetchq_internal.h - the queue's own state and the lists in it, for fetchq.c
+ * and fetchq_lists.c only.
+ *
+ * Threads: all with the queue's lock held.
+ */
+#ifndef DAEMON_MOUNT_FETCHQ_INTERNAL_H
+#define DAEMON_MOUNT_FETCHQ_INTERNAL_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/mount/fetchq.h"
+#include "daemon/mount/throttle.h"
+
+TAILQ_HEAD(entry_list, fetchq_entry);
+
+struct slots {
+	unsigned in_flight; /* work taken and not finished */
+	unsigned refused;   /* of it: waits for leave to go on */
+	bool woken;	    /* a wake is on its way */
+};
+
+struct fetchq {
+	struct fetchq_conf conf;
+	pthread_mutex_t lock;
+	struct entry_list lists[FETCH_NR_CLASSES];
+	struct entry_list notices;
+	uint64_t nr[FETCH_NR_CLASSES]; /* chunks in each list */
+	uint64_t nr_opened;	       /* of prefetch: those of opened objects */
+	/* Classes from this one on had no room; room counts the news of the cache. */
+	unsigned blocked_from;
+	uint64_t room;
+	bool tight; /* room comes bit by bit: one worker at a time */
+	struct throttle throttle;
+	unsigned nr_in_flight;
+	bool is_told; /* notice() ran, and the notices were not emptied since */
+	struct slots slots[];
+};
+
+void fetchq_list_locked(struct fetchq *q, struct fetchq_entry *e, enum fetch_class list,
+			bool in_front);
+/* The object whose reference the queue needs no longer, to be dropped without the lock. */
+struct object *fetchq_let_go_locked(struct fetchq_entry *e);
+/*
+ * Postings bring a reference, taken without the lock.  The queue keeps it if
+ * it needs one and has none; otherwise it is handed back, to be dropped.
+ */
+struct object *fetchq_hold_locked(struct fetchq_entry *e);
+void fetchq_add_demand_locked(struct fetchq *q, struct fetchq_entry *e, uint32_t chunk,
+			      bool in_front);
+/* Joins a range that it touches; without a free place the oldest range gives way. */
+void fetchq_add_range_locked(struct fetchq *q, struct fetchq_entry *e, struct fetchq_range r,
+			     bool in_front);
+void fetchq_count_prefetch_locked(struct fetchq *q, const struct fetchq_entry *e, int64_t nr);
+void fetchq_drop_prefetch_locked(struct fetchq *q, struct fetchq_entry *e);
+void fetchq_drop_ranges_locked(struct fetchq *q, struct fetchq_entry *e);
+void fetchq_notice_locked(struct fetchq *q, struct fetchq_entry *e);
+bool fetchq_pop_locked(struct fetchq *q, struct fetchq_entry *e, enum fetch_class list,
+		       uint32_t *ret_chunk);
+uint32_t fetchq_pop_demand_locked(struct fetchq *q, struct fetchq_entry *e);
+
+#endif
