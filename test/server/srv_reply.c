@@ -98,6 +98,18 @@ void srv_reply_error(struct srv_conn *c, enum srv_error_id id)
 	write_error(c, id, srv_error_row(id));
 }
 
+/* What the request itself does not give to an error that it did not cause. */
+static void invent_details(struct srv_conn *c, enum srv_error_id id)
+{
+	c->detail.endpoint = "oss-cn-beijing.aliyuncs.com";
+	c->detail.upload_id = "0004B9895DBBB6EC98E36";
+	c->detail.condition = "If-Match";
+	if (id == SRV_E_MAX_KEYS) {
+		c->detail.argument_name = "max-keys";
+		c->detail.argument_value = "1001";
+	}
+}
+
 void srv_reply_fault(struct srv_conn *c)
 {
 	const struct srv_plan *p = &c->plan;
@@ -117,12 +129,7 @@ void srv_reply_fault(struct srv_conn *c)
 	}
 	if (p->qos_ms >= 0)
 		row.qos_delay_ms = (unsigned)p->qos_ms;
-	if (id == SRV_E_WRONG_ENDPOINT)
-		c->detail.endpoint = "oss-cn-beijing.aliyuncs.com";
-	if (id == SRV_E_MAX_KEYS) {
-		c->detail.argument_name = "max-keys";
-		c->detail.argument_value = "1001";
-	}
+	invent_details(c, id);
 	write_error(c, id, &row);
 	if (p->body == SRV_PLAN_XML && p->location[0] == '\0')
 		return;
