@@ -1,6 +1,7 @@
 #include "daemon/oss/bucket.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,7 +29,7 @@ int oss_bucket_new(const struct oss_bucket_conf *conf, struct oss_bucket **ret_b
 	atomic_init(&b->refs, 1);
 	atomic_init(&b->clock_offset, 0);
 	b->endpoint = *conf->endpoint;
-	strcpy(b->name, conf->name);
+	snprintf(b->name, sizeof(b->name), "%s", conf->name);
 	b->scheme = scheme_of(&b->endpoint);
 	b->sources = conf->sources;
 	b->connect_timeout_ms = conf->connect_timeout_ms;

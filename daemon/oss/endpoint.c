@@ -100,9 +100,8 @@ static int parse_prefix(const char *prefix, struct oss_location *loc, const stru
 				 "directory can show such keys; write it without");
 	if (len + (len > 0 && prefix[len - 1] != '/') >= OSS_KEY_MAX)
 		return fail(rep, "OSS_PATH is longer than a key can be (1023 bytes)");
-	memcpy(loc->prefix, prefix, len + 1);
-	if (len > 0 && prefix[len - 1] != '/')
-		strcpy(loc->prefix + len, "/");
+	snprintf(loc->prefix, sizeof(loc->prefix), "%s%s", prefix,
+		 len > 0 && prefix[len - 1] != '/' ? "/" : "");
 	return 0;
 }
 
@@ -223,7 +222,7 @@ static int parse_host_port(const char *str, size_t len, struct oss_endpoint *e,
 			    "OSS_ENDPOINT names the host '%s', which cannot be one: write for "
 			    "example oss-cn-hangzhou-internal.aliyuncs.com",
 			    shown(host, show));
-	strcpy(e->host, host);
+	snprintf(e->host, sizeof(e->host), "%s", host);
 	return port != NULL ? parse_port(port, e, rep) : 0;
 }
 
@@ -315,7 +314,7 @@ static void read_aliyun_host(const char *host, struct known_host *ret)
 		return;
 	if (strcmp(host, "oss.aliyuncs.com") == 0) {
 		ret->is_known = true;
-		strcpy(ret->region, "cn-hangzhou");
+		snprintf(ret->region, sizeof(ret->region), "cn-hangzhou");
 	} else if (strcmp(dot, ".aliyuncs.com") == 0 && len > 4 && strncmp(host, "oss-", 4) == 0) {
 		read_oss_label(host, len, ret);
 	} else if (strcmp(dot, ".oss.aliyuncs.com") == 0) {
@@ -424,8 +423,8 @@ static int settle_region(struct oss_endpoint *e, const struct known_host *known,
 {
 	if (known->product != NULL && e->dialect == OSS_DIALECT_OSS) {
 		/* What is signed there is the box, not the region that it stands in. */
-		strcpy(e->region, known->region);
-		strcpy(e->product, known->product);
+		memcpy(e->region, known->region, sizeof(e->region));
+		snprintf(e->product, sizeof(e->product), "%s", known->product);
 		return 0;
 	}
 	if (known->region[0] != '\0' && e->region[0] != '\0' &&
@@ -435,9 +434,10 @@ static int settle_region(struct oss_endpoint *e, const struct known_host *known,
 			    "them, or unset OSS_REGION",
 			    e->region, known->region);
 	if (e->region[0] == '\0')
-		strcpy(e->region, known->region);
+		memcpy(e->region, known->region, sizeof(e->region));
 	if (e->region[0] == '\0' && e->dialect == OSS_DIALECT_S3)
-		strcpy(e->region, "us-east-1"); /* what MinIO and most gateways sign with */
+		/* What MinIO and most gateways sign with. */
+		snprintf(e->region, sizeof(e->region), "us-east-1");
 	return 0;
 }
 
@@ -472,7 +472,7 @@ int oss_endpoint_parse(const struct oss_endpoint_conf *conf, struct oss_endpoint
 	r = parse_path(conf->path, &e.dialect, &loc, &rep);
 	if (r != 0)
 		return r;
-	strcpy(e.product, e.dialect == OSS_DIALECT_OSS ? "oss" : "s3");
+	snprintf(e.product, sizeof(e.product), "%s", e.dialect == OSS_DIALECT_OSS ? "oss" : "s3");
 	if (conf->region != NULL && conf->region[0] != '\0')
 		r = parse_region(conf->region, &e, &rep);
 	if (r != 0)

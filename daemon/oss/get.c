@@ -30,7 +30,7 @@ static int parse_content_range(const char *text, uint64_t *ret_first, uint64_t *
 
 	if (strncasecmp(text, "bytes ", 6) != 0 || strlen(text + 6) >= sizeof(buf))
 		return -EINVAL;
-	strcpy(buf, text + 6);
+	memcpy(buf, text + 6, strlen(text + 6) + 1);
 	dash = strchr(buf, '-');
 	slash = strchr(buf, '/');
 	if (dash == NULL || slash == NULL || slash < dash)

@@ -51,6 +51,7 @@ struct oss_subject oss_request_subject(const struct oss_request *r)
 		.endpoint = &r->bucket->endpoint,
 		.bucket = r->bucket->name,
 		.key = r->key,
+		.is_anonymous = cred_is_anonymous(r->cred),
 	};
 }
 
@@ -241,7 +242,7 @@ static void judge(struct oss_request *r, const struct http_response *head)
 	}
 	/* S3 gives no reason to a HEAD; this one can be seen. */
 	if (r->result.status == 403 && e.code[0] == '\0' && llabs(skew(r, head)) > MAX_SKEW_S)
-		strcpy(e.code, "RequestTimeTooSkewed");
+		snprintf(e.code, sizeof(e.code), "RequestTimeTooSkewed");
 	remove_secrets(r, &e);
 	remedy = oss_result_refuse(&r->result, &subject, r->result.status, &e);
 	if (r->result.status == 403 && r->key != NULL)

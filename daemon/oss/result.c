@@ -167,6 +167,9 @@ enum oss_remedy oss_result_refuse(struct oss_result *res, const struct oss_subje
 	else if (status == 400 && strstr(e->message, "signing region") != NULL)
 		append(res, "the bucket is not in the region '%s': correct OSS_REGION",
 		       subject->endpoint->region);
+	else if (subject->is_anonymous && (status == 401 || status == 403))
+		append(res, "access denied without keys: set OSS_ACCESS_KEY_ID and "
+			    "OSS_ACCESS_KEY_SECRET");
 	else
 		append(res, "%s", find_advice(status, e->code));
 	append(res, " (HTTP %d", status);

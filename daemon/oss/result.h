@@ -31,7 +31,8 @@ struct oss_error;
 struct oss_subject {
 	const struct oss_endpoint *endpoint;
 	const char *bucket;
-	const char *key; /* NULL: the bucket itself */
+	const char *key;   /* NULL: the bucket itself */
+	bool is_anonymous; /* no keys were sent */
 };
 
 /*

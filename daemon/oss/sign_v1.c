@@ -180,7 +180,7 @@ static int compute(const struct sign_request *req, const struct cred *cred, cons
 		if (req->trace != NULL) {
 			strbuf_add(&req->trace->string_to_sign, strbuf_str(&to_sign),
 				   strbuf_len(&to_sign));
-			strcpy(req->trace->signature, ret_signature);
+			memcpy(req->trace->signature, ret_signature, DIGEST_BASE64_LEN);
 		}
 	}
 	strbuf_wipe(&to_sign);

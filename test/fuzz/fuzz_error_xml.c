@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 static void check(const struct oss_error *e, int status)
 {
 	static const struct oss_endpoint endpoint = { .region = "cn-hangzhou" };
-	struct oss_subject subject = { &endpoint, "bucket", "key" };
+	struct oss_subject subject = { &endpoint, "bucket", "key", false };
 	struct oss_result res = { .error = 0 };
 
 	(void)oss_result_refuse(&res, &subject, status, e);

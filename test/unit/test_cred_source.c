@@ -1,6 +1,8 @@
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -261,6 +263,72 @@ static void test_keys_stay_out_of_core_files(void **state)
 	cred_unref(c);
 }
 
+#define NR_READERS 4
+#define NR_CHANGES 60
+
+struct reader {
+	pthread_t thread;
+	struct cred_source *source;
+	atomic_bool *stop;
+	unsigned long nr_reads;
+	bool is_wrong;
+};
+
+/* Each set of keys has a secret that follows from its id. */
+static void *read_keys(void *arg)
+{
+	struct reader *r = arg;
+	char want[64];
+
+	while (!atomic_load(r->stop)) {
+		struct cred *c = cred_source_get(r->source);
+
+		snprintf(want, sizeof(want), "secret-of-%s", cred_id(c));
+		r->is_wrong = r->is_wrong || strcmp(cred_secret(c), want) != 0;
+		r->nr_reads++;
+		cred_unref(c);
+	}
+	return NULL;
+}
+
+static void write_pair(struct fixture *f, unsigned i)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text),
+		 "{\"AccessKeyId\":\"id%u\",\"AccessKeySecret\":\"secret-of-id%u\"}", i, i);
+	write_text(f->fresh, text);
+	assert_int_equal(rename(f->fresh, f->path), 0);
+}
+
+static void test_readers_never_see_half_of_a_change(void **state)
+{
+	struct fixture *f = *state;
+	struct reader readers[NR_READERS];
+	atomic_bool stop = false;
+	struct cred_source *s;
+	unsigned i;
+
+	write_pair(f, 0);
+	s = open_file(f);
+	for (i = 0; i < NR_READERS; i++) {
+		readers[i] = (struct reader){ .source = s, .stop = &stop };
+		assert_int_equal(pthread_create(&readers[i].thread, NULL, read_keys, &readers[i]),
+				 0);
+	}
+	for (i = 1; i <= NR_CHANGES; i++) {
+		write_pair(f, i);
+		(void)cred_source_refresh(s, NULL, true); /* or a reader was first */
+	}
+	atomic_store(&stop, true);
+	for (i = 0; i < NR_READERS; i++) {
+		assert_int_equal(pthread_join(readers[i].thread, NULL), 0);
+		assert_false(readers[i].is_wrong);
+	}
+	assert_id(cred_source_get(s), "id60");
+	cred_source_unref(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -277,6 +345,8 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(
 			test_at_the_start_a_bad_file_is_an_error_that_names_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_readers_never_see_half_of_a_change, setup,
+						teardown),
 		cmocka_unit_test(test_digests_and_comparison_tell_keys_apart),
 		cmocka_unit_test(test_keys_stay_out_of_core_files),
 	};

@@ -386,6 +386,10 @@ static void test_without_keys_nothing_is_signed(void **state)
 	assert_int_equal(f->res.error, 0);
 	assert_string_equal(lb_header(&f->lb, 0, "Authorization", buf), "");
 	assert_string_equal(lb_header(&f->lb, 0, "x-oss-date", buf), "");
+	lb_say_body(&f->lb, "403 F\r\n", ERROR_XML("AccessDenied"));
+	get(f, 0, 5, 20, NULL);
+	assert_int_equal(f->res.error, -EACCES);
+	assert_non_null(strstr(f->res.text, "without keys: set OSS_ACCESS_KEY_ID"));
 	cred_source_unref(creds);
 }
 
