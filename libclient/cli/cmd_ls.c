@@ -1,0 +1,102 @@
+#include "libclient/cli/cli.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+struct listing {
+	bool is_long;
+	uint64_t nr_files, bytes;
+};
+
+static void print_name(const char *path)
+{
+	/* A name is printed so that it cannot move the terminal's cursor. */
+	for (; *path != '\0'; path++) {
+		if ((unsigned char)*path < 0x20 || *path == 0x7f)
+			printf("\\x%02x", (unsigned char)*path);
+		else
+			putchar(*path);
+	}
+}
+
+static int print_entry(const char *path, const struct ossc_stat *st, void *arg)
+{
+	struct listing *l = arg;
+
+	if (l->is_long) {
+		time_t seconds = (time_t)(st->mtime_ns / 1000000000);
+		struct tm tm;
+		char date[32];
+
+		gmtime_r(&seconds, &tm);
+		strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S", &tm);
+		printf("%s %15llu %s ", st->is_dir ? "dr-xr-xr-x" : "-r--r--r--",
+		       (unsigned long long)st->file_size, date);
+	}
+	print_name(path);
+	puts(st->is_dir ? "/" : "");
+	if (!st->is_dir) {
+		l->nr_files++;
+		l->bytes += st->file_size;
+	}
+	return ferror(stdout) ? -EIO : 0;
+}
+
+static int list(const char *arg, unsigned flags, struct listing *l)
+{
+	struct ossc_stat st = { .size = sizeof(st) };
+	struct target t;
+	int r, code;
+
+	code = target_open(&t, arg, 0);
+	if (code == EXIT_DONE) {
+		r = ossc_stat(t.mount, t.path, &st);
+		if (r == 0 && st.is_dir)
+			r = ossc_list(t.mount, t.path, flags, print_entry, l);
+		else if (r == 0)
+			r = print_entry(t.path, &st, l);
+		if (r != 0)
+			code = target_fail(&t, t.path, r);
+	}
+	target_close(&t);
+	return code;
+}
+
+static int run(int argc, char **argv)
+{
+	struct listing l = { 0 };
+	unsigned flags = 0;
+	char buf[32];
+	int opt, code = EXIT_DONE;
+
+	opterr = 0;
+	while ((opt = getopt(argc, argv, "+lR")) != -1) {
+		if (opt == 'l')
+			l.is_long = true;
+		else if (opt == 'R')
+			flags |= OSSC_LIST_RECURSIVE;
+		else
+			return fail_usage(&cmd_ls, "ls: unknown option -%c", optopt);
+	}
+	if (optind == argc)
+		code = list(NULL, flags, &l);
+	for (; optind < argc && code == EXIT_DONE; optind++)
+		code = list(argv[optind], flags, &l);
+	if (code == EXIT_DONE && l.is_long)
+		printf("%llu files, %s\n", (unsigned long long)l.nr_files,
+		       human_bytes(l.bytes, buf));
+	return code;
+}
+
+const struct cmd cmd_ls = {
+	.name = "ls",
+	.synopsis = "[-lR] [PATH...]",
+	.summary = "list names; without PATH all of OSS_PATH",
+	.help = "  -l  with size and time (UTC), and a sum at the end\n"
+		"  -R  with everything below\n",
+	.run = run,
+};

@@ -1,0 +1,154 @@
+/* What doctor asks this node's kernel. */
+#include "libclient/cli/cli.h"
+#include "libclient/cli/doctor.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define ENOUGH_FILES	    4096u
+#define UFFD_USER_MODE_ONLY 1
+
+/* ---- source addresses -------------------------------------------------------------------- */
+
+static bool has_address(const struct ifaddrs *list, const char *text)
+{
+	unsigned char want[16];
+	int family = strchr(text, ':') != NULL ? AF_INET6 : AF_INET;
+
+	if (inet_pton(family, text, want) != 1)
+		return false;
+	for (; list != NULL; list = list->ifa_next) {
+		const struct sockaddr *a = list->ifa_addr;
+
+		if (a == NULL || a->sa_family != family)
+			continue;
+		if (family == AF_INET &&
+		    memcmp(&((const struct sockaddr_in *)(const void *)a)->sin_addr, want, 4) == 0)
+			return true;
+		if (family == AF_INET6 &&
+		    memcmp(&((const struct sockaddr_in6 *)(const void *)a)->sin6_addr, want, 16) ==
+			    0)
+			return true;
+	}
+	/* All of 127/8 is this node. */
+	return family == AF_INET && want[0] == 127;
+}
+
+void doctor_check_sources(struct doctor *d)
+{
+	const char *given = getenv("HTTP_SOURCE_IP");
+	struct ifaddrs *list;
+	char *copy, *one, *save = NULL;
+
+	if (given == NULL || given[0] == '\0') {
+		finding(d, OK, "source", "HTTP_SOURCE_IP is not set: the kernel chooses");
+		return;
+	}
+	copy = strdup(given);
+	if (copy == NULL || getifaddrs(&list) == -1) {
+		finding(d, WARN, "source", "this node's addresses cannot be listed: %s",
+			strerror(errno));
+		free(copy);
+		return;
+	}
+	for (one = strtok_r(copy, ", ", &save); one != NULL; one = strtok_r(NULL, ", ", &save)) {
+		if (has_address(list, one))
+			finding(d, OK, "source", "%s", one);
+		else
+			finding(d, FAIL, "source",
+				"HTTP_SOURCE_IP names %s, which this node does not have: see `ip "
+				"addr`",
+				one);
+	}
+	freeifaddrs(list);
+	free(copy);
+}
+
+/* ---- limits ------------------------------------------------------------------------------- */
+
+void doctor_check_limits(struct doctor *d)
+{
+	struct rlimit files = { 0 }, locked = { 0 };
+	char buf[32];
+
+	getrlimit(RLIMIT_NOFILE, &files);
+	getrlimit(RLIMIT_MEMLOCK, &locked);
+	if (files.rlim_max < ENOUGH_FILES)
+		finding(d, WARN, "descriptors",
+			"at most %llu: a large model may need %u, see ulimit -Hn",
+			(unsigned long long)files.rlim_max, ENOUGH_FILES);
+	else
+		finding(d, OK, "descriptors", "up to %llu", (unsigned long long)files.rlim_max);
+	if (locked.rlim_cur == RLIM_INFINITY)
+		finding(d, OK, "locked memory", "unlimited");
+	else
+		finding(d, OK, "locked memory",
+			"%s; programs that lock a model in memory need more, see ulimit -l",
+			human_bytes(locked.rlim_cur, buf));
+}
+
+void doctor_check_userfaultfd(struct doctor *d)
+{
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+
+	if (fd >= 0) {
+		finding(d, OK, "userfaultfd", "allowed, for faults of the kernel too");
+		close(fd);
+		return;
+	}
+	fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
+	if (fd >= 0) {
+		finding(d, OK, "userfaultfd",
+			"for user-mode faults only: mmap fetches whole ranges first");
+		close(fd);
+		return;
+	}
+	finding(d, WARN, "userfaultfd",
+		"refused (%s): mmap fetches whole ranges first; a seccomp profile that allows it "
+		"makes mmap lazy",
+		strerror(errno));
+}
+
+/* ---- memory --------------------------------------------------------------------------------- */
+
+/* A number from a file of /proc or /sys; 0: none. */
+static uint64_t number_in(const char *path, const char *label)
+{
+	char line[256];
+	uint64_t n = 0;
+	FILE *in = fopen(path, "re");
+
+	while (in != NULL && n == 0 && fgets(line, sizeof(line), in) != NULL)
+		if (strncmp(line, label, strlen(label)) == 0)
+			n = strtoull(line + strlen(label), NULL, 10);
+	if (in != NULL)
+		fclose(in);
+	return n;
+}
+
+void doctor_check_memory(struct doctor *d)
+{
+	uint64_t available = number_in("/proc/meminfo", "MemAvailable:") * 1024;
+	uint64_t limit = number_in("/sys/fs/cgroup/memory.max", "");
+	char buf[2][32];
+
+	if (limit > 0 && limit < available)
+		available = limit;
+	if (d->cache_size == 0)
+		finding(d, OK, "memory", "%s available", human_bytes(available, buf[0]));
+	else if (d->cache_size > available)
+		finding(d, WARN, "memory",
+			"cache.size is %s and only %s are available: lower it, or leave it out",
+			human_bytes(d->cache_size, buf[0]), human_bytes(available, buf[1]));
+	else
+		finding(d, OK, "memory", "%s available, the cache takes at most %s",
+			human_bytes(available, buf[1]), human_bytes(d->cache_size, buf[0]));
+}
