@@ -13,6 +13,8 @@
 #include <event2/dns.h>
 #include <event2/event.h>
 
+#define LOG_MODULE "dns"
+#include "daemon/base/log.h"
 #include "daemon/base/xalloc.h"
 #include "daemon/net/addr.h"
 #include "daemon/net/hosts.h"
@@ -333,6 +335,19 @@ static void question_on_answer(int result, char type, int count, int ttl, void *
 		event_add(l->deadline, &grace);
 }
 
+static void dns_on_log(int is_warning, const char *text)
+{
+	if (is_warning)
+		log_info("%s", text);
+	else
+		log_debug("%s", text);
+}
+
+static void dns_set_log(void)
+{
+	evdns_set_log_fn(dns_on_log);
+}
+
 /* evdns with the servers of resolv.conf as it is now. */
 static int dns_open(struct resolver *rs)
 {
@@ -493,8 +508,10 @@ void resolve_cancel(struct resolve *r)
 int resolver_new(struct event_base *base, const struct resolver_conf *conf,
 		 struct resolver **ret_resolver)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct resolver *rs = xcalloc(1, sizeof(*rs));
 
+	pthread_once(&once, dns_set_log);
 	rs->base = base;
 	TAILQ_INIT(&rs->ready);
 	TAILQ_INIT(&rs->lookups);
