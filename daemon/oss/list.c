@@ -105,7 +105,7 @@ static int ask(struct oss_list *l)
 	static const struct oss_request_events events = { .on_head = on_head,
 							  .on_done = on_request_done };
 	struct oss_param query[7];
-	struct oss_request_conf conf = { .method = "GET", .query = query };
+	struct oss_request_conf conf = { .method = "GET", .about = l->prefix, .query = query };
 	size_t nr = 0;
 
 	query[nr++] = (struct oss_param){ "list-type", "2" };

@@ -29,6 +29,7 @@ struct oss_request {
 	struct oss_request_events events;
 	void *arg;
 	char *key;
+	char *about;
 	uint64_t body_len;
 	bool from_cache;      /* the signature was an old one */
 	int64_t clock_offset; /* that it was signed with */
@@ -50,7 +51,7 @@ struct oss_subject oss_request_subject(const struct oss_request *r)
 	return (struct oss_subject){
 		.endpoint = &r->bucket->endpoint,
 		.bucket = r->bucket->name,
-		.key = r->key,
+		.key = r->key != NULL ? r->key : r->about,
 		.is_anonymous = cred_is_anonymous(r->cred),
 	};
 }
@@ -61,6 +62,7 @@ static void request_free(struct oss_request *r)
 	cred_unref(r->cred);
 	oss_bucket_unref(r->bucket);
 	free(r->key);
+	free(r->about);
 	free(r);
 }
 
@@ -367,6 +369,12 @@ static int send_request(struct oss_request *r, const struct oss_request_conf *co
 	return http_start(r->client, &req, &events, r, &r->exchange);
 }
 
+static int copy_text(char **ret, const char *text)
+{
+	*ret = text != NULL ? strdup(text) : NULL;
+	return text != NULL && *ret == NULL ? -ENOMEM : 0;
+}
+
 int oss_request_start(struct http_client *client, struct oss_bucket *bucket,
 		      const struct oss_request_conf *conf, const struct oss_request_events *events,
 		      void *arg, struct oss_request **ret_request)
@@ -392,7 +400,9 @@ int oss_request_start(struct http_client *client, struct oss_bucket *bucket,
 	r->body_len = conf->body_len;
 	textsink_init(&r->refusal, OSS_ERROR_MAX_BYTES);
 	strbuf_init(&target, TARGET_MAX);
-	error = conf->key != NULL && (r->key = strdup(conf->key)) == NULL ? -ENOMEM : 0;
+	error = copy_text(&r->key, conf->key);
+	if (error == 0)
+		error = copy_text(&r->about, conf->about);
 	if (error == 0)
 		error = build_target(r, conf, &target);
 	if (error == 0)

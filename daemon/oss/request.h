@@ -24,7 +24,8 @@ struct sink;
 
 struct oss_request_conf {
 	const char *method;
-	const char *key; /* NULL: of the bucket */
+	const char *key;   /* NULL: of the bucket */
+	const char *about; /* what texts name then: a prefix; NULL: the bucket alone */
 	const struct oss_param *query;
 	size_t nr_query;
 	const struct http_header *headers; /* at most 8 */

@@ -177,7 +177,8 @@ static void test_what_does_not_pass_ends_it_at_once(void **state)
 	list(f, "m/", NULL);
 	assert_int_equal(f->res.error, -ENOENT);
 	assert_int_equal(lb_nr_requests(&f->lb), 1);
-	assert_non_null(strstr(f->res.text, "there is no such bucket: check OSS_PATH"));
+	assert_non_null(
+		strstr(f->res.text, "oss://bucket/m/: there is no such bucket: check OSS_PATH"));
 	assert_int_equal(f->nr_pages, 0);
 }
 
