@@ -17,7 +17,7 @@
 #include <string.h>
 
 #define MIB		((uint64_t)1 << 20)
-#define LOOK_SOON_MS	1000u /* while the cache grows */
+#define LOOK_SOON_MS	1000u /* while the cache grows or somebody uses it */
 #define LOOK_SLOW_MS	5000u
 #define MIN_SIZE_CHUNKS 2u
 
@@ -125,10 +125,8 @@ static void set_bound(struct cache *c, uint64_t available)
 	if (c->bound > c->goal)
 		c->bound = c->goal;
 	c->looked_used = c->used;
-	/* A hint for cache_wants_look(). */
-	__atomic_store_n(&c->look_at_used,
-			 c->used + (c->goal / 64 > 64 * MIB ? c->goal / 64 : 64 * MIB),
-			 __ATOMIC_RELAXED);
+	c->look_at_used = c->used + (c->goal / 64 > 64 * MIB ? c->goal / 64 : 64 * MIB);
+	__atomic_store_n(&c->look_due, 0, __ATOMIC_RELAXED); /* a hint, see cache_wants_look() */
 	if (c->bound > old)
 		room_arose(c, true);
 	if (c->used > c->bound)
@@ -137,9 +135,8 @@ static void set_bound(struct cache *c, uint64_t available)
 
 bool cache_wants_look(const struct cache *c)
 {
-	/* Hints: a look too many or too late does no harm. */
-	return __atomic_load_n(&c->used, __ATOMIC_RELAXED) >=
-	       __atomic_load_n(&c->look_at_used, __ATOMIC_RELAXED);
+	/* A look too many or too late does no harm: nothing to pair with. */
+	return __atomic_load_n(&c->look_due, __ATOMIC_RELAXED) != 0;
 }
 
 void cache_look_at_memory(struct cache *c)
@@ -298,7 +295,8 @@ static long sooner(long a, long b)
 /* Milliseconds until the memory available is looked at again, or -1. */
 static long look_wait(const struct cache *c)
 {
-	uint64_t wait = c->used != c->looked_used ? LOOK_SOON_MS : LOOK_SLOW_MS;
+	bool busy = c->used != c->looked_used || c->nr_in_use > 0;
+	uint64_t wait = busy ? LOOK_SOON_MS : LOOK_SLOW_MS;
 
 	if (c->used == 0 && c->bound == c->goal)
 		return -1;

@@ -113,6 +113,8 @@ int room_claim(struct object *o, uint32_t chunk, enum fetch_class class)
 		return -ENOSPC;
 	}
 	c->used += room;
+	if (c->used >= c->look_at_used)
+		__atomic_store_n(&c->look_due, 1, __ATOMIC_RELAXED); /* a hint for the next fill */
 	o->resident += room;
 	if (!o->ever_used)
 		c->unopened += room;

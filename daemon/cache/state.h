@@ -127,7 +127,7 @@ struct cache {
 	/* Bytes, chunks rounded up to pages. */
 	uint64_t goal;	   /* the bound while memory lasts */
 	uint64_t bound;	   /* the bound now */
-	uint64_t used;	   /* claimed by fills until punched; atomic, changed under the lock */
+	uint64_t used;	   /* claimed by fills until punched */
 	uint64_t pinned;   /* by pins, present or not */
 	uint64_t unopened; /* of `used`, by objects that never had a user */
 	uint64_t total;	   /* of all objects that are not given up, present or not */
@@ -143,7 +143,8 @@ struct cache {
 	/* The memory available, asked for as the cache grows. */
 	uint64_t (*ask_memory)(void *arg);
 	void *ask_memory_arg;
-	uint64_t look_at_used; /* the next time `used` reaches this; atomic */
+	uint64_t look_at_used; /* the next time `used` reaches this */
+	int look_due;	       /* it has; atomic */
 	uint64_t looked_used, looked_ms;
 	bool is_short; /* of memory: the bound is below the goal */
 	int looking;   /* atomic: one thread at a time */
