@@ -301,17 +301,27 @@ def rate(store, clients, size):
     return clients * size / (time.monotonic() - start)
 
 
+def keeps_to(store, bps, clients, size):
+    """Never too fast; and not too slow either, unless the machine is so in three runs."""
+    store.synth("bucket/rate.bin", 1 << 30)
+    store.settle()
+    for _ in range(3):
+        share = rate(store, clients, size) / bps
+        assert share < 1.05
+        if share > 0.95:
+            return True
+    return False
+
+
 @pytest.mark.parametrize("bps", [2_000_000, 50_000_000])
 def test_each_connection_has_its_rate(store, bps):
-    store.synth("bucket/rate.bin", 1 << 30)
     store.limits(per_connection_bps=bps)
-    assert 0.95 < rate(store, 2, bps) / (2 * bps) < 1.05
+    assert keeps_to(store, 2 * bps, 2, bps)
 
 
 def test_all_connections_share_a_rate(store):
-    store.synth("bucket/rate.bin", 1 << 30)
     store.limits(total_bps=20_000_000)
-    assert 0.95 < rate(store, 4, 5_000_000) / 20_000_000 < 1.05
+    assert keeps_to(store, 20_000_000, 4, 5_000_000)
 
 
 def test_a_limit_can_be_lifted_in_mid_body(store):

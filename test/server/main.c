@@ -253,13 +253,13 @@ static void announce(const struct srv_options *o, char http[][96], char https[][
 	for (i = 0; o->listen[i] != NULL; i++)
 		srv_buf_fmt(&b, "%s\"%s\"", i > 0 ? "," : "", http[i]);
 	srv_buf_fmt(&b, "],\"pid\":%d}\n", (int)getpid());
-	fputs(b.p, stdout);
-	fflush(stdout);
 	if (o->ready_file != NULL) {
 		f = fopen(o->ready_file, "w");
 		if (f == NULL || fputs(b.p, f) == EOF || fclose(f) == EOF)
 			die(o->ready_file, strerror(errno));
 	}
+	fputs(b.p, stdout);
+	fflush(stdout);
 	srv_buf_free(&b);
 }
 

@@ -259,7 +259,7 @@ bool srv_req_resource(struct srv_req *r, const char *const *suffixes)
 	const char *path = r->path + 1;
 	size_t path_len = r->path_len - 1;
 	size_t host_len = strcspn(r->host, ":");
-	size_t n;
+	size_t n = 0;
 
 	if (r->host[0] == '[')
 		host_len = strlen(r->host);
