@@ -184,12 +184,13 @@ int response_parse(char *buf, size_t len, struct http_response *ret, const char 
 	line_end = memmem(line, (size_t)(end - line), "\r\n", 2);
 	why = parse_status_line(line, (size_t)(line_end - line), &res);
 	is_http_1_1 = res.keep_alive;
-	for (line = line_end + 2; why == NULL; line = line_end + 2) {
+	while (why == NULL) {
+		line = line_end + 2;
 		line_end = memmem(line, (size_t)(end - line), "\r\n", 2);
+		if (line_end == line)
+			break;
 		if (line_end == NULL)
 			why = "the head has no end";
-		else if (line_end == line)
-			break;
 		else
 			why = parse_field(line, (size_t)(line_end - line),
 					  &res.fields[res.nr_fields++]);
