@@ -12,8 +12,15 @@ typedef unsigned char word128
 /* Keeps the compiler from seeing a loop as a call of memcpy or memset. */
 #define STAY_A_LOOP() __asm__ volatile("" ::: "memory")
 
-/* From here on the processor's own string move is the faster one (test/bench, mem_copy). */
-#define LONG_COPY 2048u
+/*
+ * Copies are loops of vectors, not "rep movsb": measured on an EPYC in a virtual
+ * machine that announces ERMS and FSRM, out of freshly mapped memory, the string
+ * move took 0.35 CPU s/GB and this loop 0.06 (glibc's memcpy: 0.06).
+ */
+#define PREFETCH 512
+
+/* From here on the processor's own string store. */
+#define LONG_FILL 2048u
 
 static inline void copy_16_or_less(unsigned char *d, const unsigned char *s, size_t len)
 {
@@ -47,6 +54,7 @@ static inline void copy_forward(unsigned char *d, const unsigned char *s, size_t
 		word128 a = *(const word128 *)s, b = *(const word128 *)(s + 16);
 		word128 c = *(const word128 *)(s + 32), e = *(const word128 *)(s + 48);
 
+		__builtin_prefetch(s + PREFETCH);
 		*(word128 *)d = a;
 		*(word128 *)(d + 16) = b;
 		*(word128 *)(d + 32) = c;
@@ -84,12 +92,6 @@ void mem_copy(void *dst, const void *src, size_t len)
 		copy_16_or_less(dst, src, len);
 		return;
 	}
-#if defined(__x86_64__)
-	if (len >= LONG_COPY) {
-		__asm__ volatile("rep movsb" : "+D"(dst), "+S"(src), "+c"(len)::"memory");
-		return;
-	}
-#endif
 	copy_forward(dst, src, len);
 }
 
@@ -109,7 +111,7 @@ void mem_fill(void *dst, int byte, size_t len)
 	uint64_t pattern = 0x0101010101010101ull * (unsigned char)byte;
 
 #if defined(__x86_64__)
-	if (len >= LONG_COPY) {
+	if (len >= LONG_FILL) {
 		__asm__ volatile("rep stosb" : "+D"(d), "+c"(len) : "a"(byte) : "memory");
 		return;
 	}
