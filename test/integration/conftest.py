@@ -14,7 +14,7 @@ KEY = ("LTAI5tTestAccessKeyId0001", "TestSecret0123456789abcdefABCDEF")
 
 @pytest.fixture
 def store(tmp_path):
-    with Store(keys=[KEY]) as s:
+    with Store(keys=[KEY], buckets=["models"]) as s:
         yield s
 
 

@@ -108,7 +108,7 @@ def test_a_certificate_of_another_name_is_refused(start_daemon, tmp_path):
     subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=other.test",
                     "-addext", "subjectAltName=DNS:other.test", "-keyout", key, "-out", cert],
                    check=True, capture_output=True)
-    with Store(keys=[KEY], tls=(cert, key)) as tls:
+    with Store(keys=[KEY], buckets=["models"], tls=(cert, key)) as tls:
         tls.put("models/w/x.txt", b"hello\n")
         d = Daemon(tls, {"network": {"retrySec": 2, "caFile": str(cert)}}, prefix="w/", key=KEY,
                    endpoint=tls.https_endpoint)
@@ -125,7 +125,7 @@ def test_https_with_a_right_certificate_reads(tmp_path):
                     "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert],
                    check=True, capture_output=True)
     data = os.urandom(20 << 20)
-    with Store(keys=[KEY], tls=(cert, key)) as tls:
+    with Store(keys=[KEY], buckets=["models"], tls=(cert, key)) as tls:
         tls.put("models/w/x.bin", data)
         with Daemon(tls, {"network": {"caFile": str(cert)}}, prefix="w/", key=KEY, endpoint=tls.https_endpoint) as d:
             assert d.run("cat", d.path("x.bin")).stdout == data
