@@ -146,13 +146,13 @@ void fetchq_readahead(struct fetchq *q, struct fetchq_entry *e, uint32_t first, 
 	drop(spare);
 }
 
-void fetchq_prefetch(struct fetchq *q, struct fetchq_entry *e, bool in_front, bool alone)
+void fetchq_prefetch(struct fetchq *q, struct fetchq_entry *e, bool in_front, const void *line)
 {
 	struct object *spare;
 
 	object_ref(e->object);
 	pthread_mutex_lock(&q->lock);
-	e->alone = alone;
+	e->line = line;
 	if (e->next >= e->end) {
 		e->through = true;
 		fetchq_notice_locked(q, e);
@@ -243,7 +243,8 @@ static struct fetchq_entry *choose_locked(const struct fetchq *q, enum fetch_cla
 					  unsigned worker)
 {
 	unsigned wide = list == FETCH_PREFETCH ? PREFETCH_WIDE : SCAN_MOST;
-	unsigned best_cost = UINT32_MAX, nr = 0, nr_fit = 0;
+	unsigned best_cost = UINT32_MAX, nr = 0, nr_fit = 0, nr_lines = 0, i;
+	const void *lines[SCAN_MOST];
 	struct fetchq_entry *e, *best = NULL;
 
 	TAILQ_FOREACH(e, &q->lists[list], links[list])
@@ -254,6 +255,13 @@ static struct fetchq_entry *choose_locked(const struct fetchq *q, enum fetch_cla
 			break;
 		if (class_of(e, list) >= q->blocked_from)
 			continue;
+		if (list == FETCH_PREFETCH && e->line != NULL) {
+			for (i = 0; i < nr_lines && lines[i] != e->line; i++)
+				;
+			if (i < nr_lines)
+				continue;
+			lines[nr_lines++] = e->line;
+		}
 		nr_fit++;
 		cost = e->in_flight * 2;
 		if (e->home != worker + 1)
@@ -262,8 +270,6 @@ static struct fetchq_entry *choose_locked(const struct fetchq *q, enum fetch_cla
 			best_cost = cost;
 			best = e;
 		}
-		if (list == FETCH_PREFETCH && e->alone)
-			break;
 	}
 	return best;
 }

@@ -42,7 +42,7 @@ struct fetchq_entry {
 	struct fetchq_range ranges[FETCHQ_RANGES];
 	unsigned nr_ranges;
 	uint32_t next, end; /* prefetch goes on at `next`, up to `end` */
-	bool alone;	    /* nothing behind it before it is through */
+	const void *line;   /* of one line only the first is worked on; NULL: none */
 	bool listed[FETCH_NR_CLASSES];
 	TAILQ_ENTRY(fetchq_entry) links[FETCH_NR_CLASSES];
 
@@ -77,10 +77,10 @@ void fetchq_demand(struct fetchq *q, struct fetchq_entry *e, uint32_t chunk);
 void fetchq_readahead(struct fetchq *q, struct fetchq_entry *e, uint32_t first, uint32_t end);
 /*
  * All chunks from where prefetch of this object stopped, after those queued
- * before, or in front of them.  alone: what is behind it waits.  A notice
- * comes when the last has been taken.
+ * before, or in front of them.  Objects of the same line (NULL: none) go one
+ * after the other.  A notice comes when the last chunk has been taken.
  */
-void fetchq_prefetch(struct fetchq *q, struct fetchq_entry *e, bool in_front, bool alone);
+void fetchq_prefetch(struct fetchq *q, struct fetchq_entry *e, bool in_front, const void *line);
 void fetchq_prefetch_stop(struct fetchq *q, struct fetchq_entry *e);
 /* A client opened it: its prefetch counts as readahead towards the cache. */
 void fetchq_set_opened(struct fetchq *q, struct fetchq_entry *e);

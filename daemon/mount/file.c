@@ -82,6 +82,28 @@ static void look_ahead(struct mount *m, struct mount_object *mo, uint32_t file)
 	}
 }
 
+/* The object with a reference and a use for the caller: one that is just given up is replaced. */
+static int use_object(struct mount *m, uint32_t file, struct mount_object **ret_object)
+{
+	struct mount_object *mo;
+	struct object *o;
+	int r;
+
+	for (;;) {
+		r = objects_get(m, snapmem_view(m->snapshot), file, &mo);
+		if (r != 0)
+			return r;
+		o = object_ref(mo->fetch.entry.object);
+		object_use(o);
+		if (!object_is_dropped(o)) {
+			*ret_object = mo;
+			return 0;
+		}
+		object_unuse(o);
+		object_unref(o);
+	}
+}
+
 int mount_open(struct mount *m, const char *path, size_t path_len, struct mount_file *ret_file,
 	       char *text, size_t text_len)
 {
@@ -107,13 +129,12 @@ int mount_open(struct mount *m, const char *path, size_t path_len, struct mount_
 	};
 	if (e->size == 0)
 		return 0;
-	r = objects_get(m, s, file, &mo);
+	r = use_object(m, file, &mo);
 	if (r != 0) {
 		explain_object(m, r, text, text_len);
 		return r;
 	}
-	ret_file->object = object_ref(mo->fetch.entry.object);
-	object_use(ret_file->object);
+	ret_file->object = mo->fetch.entry.object;
 	look_ahead(m, mo, file);
 	return 0;
 }

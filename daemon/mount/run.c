@@ -42,7 +42,8 @@ static void activate(struct run *r, struct mount_object *mo, uint32_t file, bool
 	mo->run_file = file;
 	TAILQ_INSERT_TAIL(&r->active, mo, run_link);
 	r->nr_active++;
-	fetchq_prefetch(queue_of(r), &mo->fetch.entry, in_front, prefetch_is_streaming(r->plan));
+	fetchq_prefetch(queue_of(r), &mo->fetch.entry, in_front,
+			prefetch_is_streaming(r->plan) ? r : NULL);
 }
 
 static void deactivate(struct mount_object *mo)
@@ -244,7 +245,7 @@ void run_on_reader(struct run *r, struct mount_object *mo, uint32_t entry)
 			r->state = RUN_GOING;
 		feed(r);
 	} else if (!object_is_complete(mo->fetch.entry.object)) {
-		fetchq_prefetch(queue_of(r), &mo->fetch.entry, true, false);
+		fetchq_prefetch(queue_of(r), &mo->fetch.entry, true, NULL);
 	}
 }
 

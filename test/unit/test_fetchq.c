@@ -140,7 +140,7 @@ static void test_demand_comes_before_readahead_before_prefetch(void **state)
 {
 	struct fixture *f = *state;
 
-	fetchq_prefetch(f->q, &f->entries[0], false, false);
+	fetchq_prefetch(f->q, &f->entries[0], false, NULL);
 	fetchq_readahead(f->q, &f->entries[1], 7, 9);
 	fetchq_demand(f->q, &f->entries[2], 5);
 	fetchq_demand(f->q, &f->entries[2], 3);
@@ -165,7 +165,7 @@ static void test_a_chunk_is_queued_once_however_often_it_is_asked_for(void **sta
 		fetchq_demand(f->q, &f->entries[0], 1);
 	fetchq_readahead(f->q, &f->entries[0], 0, 3);
 	fetchq_readahead(f->q, &f->entries[0], 1, 4);
-	fetchq_prefetch(f->q, &f->entries[0], false, false);
+	fetchq_prefetch(f->q, &f->entries[0], false, NULL);
 	fetchq_stats(f->q, &stats);
 	assert_int_equal(stats.queued[FETCH_DEMAND], 1);
 	assert_int_equal(stats.queued[FETCH_READAHEAD], 4);
@@ -186,7 +186,7 @@ static void test_a_prefetched_chunk_that_is_demanded_moves_to_the_front(void **s
 {
 	struct fixture *f = *state;
 
-	fetchq_prefetch(f->q, &f->entries[0], false, false);
+	fetchq_prefetch(f->q, &f->entries[0], false, NULL);
 	assert_int_equal(take_one(f), 0);
 	fetchq_demand(f->q, &f->entries[0], 40);
 	assert_int_equal(take_one(f), 40);
@@ -202,7 +202,7 @@ static void test_fills_are_spread_over_objects(void **state)
 	int i;
 
 	for (i = 0; i < NR_OBJECTS; i++)
-		fetchq_prefetch(f->q, &f->entries[i], false, false);
+		fetchq_prefetch(f->q, &f->entries[i], false, NULL);
 	for (i = 0; i < 8; i++) {
 		hold_one(f, 0, &w[i]);
 		nr[w[i].entry - f->entries]++;
@@ -221,8 +221,8 @@ static void test_workers_keep_to_their_objects_but_all_help_with_one(void **stat
 	struct fixture *f = *state;
 	struct fetchq_work a, b, c;
 
-	fetchq_prefetch(f->q, &f->entries[0], false, false);
-	fetchq_prefetch(f->q, &f->entries[1], false, false);
+	fetchq_prefetch(f->q, &f->entries[0], false, NULL);
+	fetchq_prefetch(f->q, &f->entries[1], false, NULL);
 	hold_one(f, 0, &a);
 	hold_one(f, 1, &b);
 	assert_ptr_not_equal(a.entry, b.entry);
@@ -241,18 +241,23 @@ static void test_workers_keep_to_their_objects_but_all_help_with_one(void **stat
 static void test_a_plan_that_streams_goes_file_by_file(void **state)
 {
 	struct fixture *f = *state;
-	struct fetchq_work w[4];
+	struct fetchq_work w[5];
 	int i;
 
-	fetchq_prefetch(f->q, &f->entries[0], false, true);
-	fetchq_prefetch(f->q, &f->entries[1], false, true);
+	fetchq_prefetch(f->q, &f->entries[0], false, f);
+	fetchq_prefetch(f->q, &f->entries[1], false, f);
 	for (i = 0; i < 4; i++) {
 		hold_one(f, 0, &w[i]);
 		assert_int_equal(w[i].entry - f->entries, i < 3 ? 0 : 1);
 	}
-	for (i = 0; i < 4; i++)
+	/* Another plan does not wait for it. */
+	fetchq_prefetch(f->q, &f->entries[2], false, &f->entries[2]);
+	hold_one(f, 0, &w[4]);
+	assert_ptr_equal(w[4].entry, &f->entries[2]);
+	for (i = 0; i < 5; i++)
 		let_go(f, 0, &w[i]);
 	fetchq_forget(f->q, &f->entries[1]);
+	fetchq_forget(f->q, &f->entries[2]);
 }
 
 static void test_an_opened_file_moves_to_the_front_of_prefetch(void **state)
@@ -261,9 +266,9 @@ static void test_an_opened_file_moves_to_the_front_of_prefetch(void **state)
 	int i;
 
 	for (i = 0; i < NR_OBJECTS; i++)
-		fetchq_prefetch(f->q, &f->entries[i], false, true);
+		fetchq_prefetch(f->q, &f->entries[i], false, f);
 	fetchq_set_opened(f->q, &f->entries[5]);
-	fetchq_prefetch(f->q, &f->entries[5], true, true);
+	fetchq_prefetch(f->q, &f->entries[5], true, f);
 	assert_int_equal(take_one(f), 500);
 	assert_int_equal(take_one(f), 501);
 	for (i = 0; i < NR_OBJECTS; i++)
@@ -275,12 +280,12 @@ static void test_the_end_of_a_prefetch_is_told_once_and_a_stopped_one_goes_on(vo
 	struct fixture *f = *state;
 	struct fetchq_notice n;
 
-	fetchq_prefetch(f->q, &f->entries[0], false, false);
+	fetchq_prefetch(f->q, &f->entries[0], false, NULL);
 	assert_int_equal(take_one(f), 0);
 	fetchq_prefetch_stop(f->q, &f->entries[0]);
 	assert_int_equal(take_one(f), -1);
 	assert_false(fetchq_next_notice(f->q, &n));
-	fetchq_prefetch(f->q, &f->entries[0], false, false);
+	fetchq_prefetch(f->q, &f->entries[0], false, NULL);
 	assert_int_equal(take_one(f), 1);
 	assert_int_equal(take_one(f), 2);
 	assert_int_equal(take_one(f), -1);
@@ -292,7 +297,7 @@ static void test_the_end_of_a_prefetch_is_told_once_and_a_stopped_one_goes_on(vo
 	fetchq_notice_done(f->q, &n);
 	assert_false(fetchq_next_notice(f->q, &n));
 	/* Nothing is left: told at once. */
-	fetchq_prefetch(f->q, &f->entries[0], false, false);
+	fetchq_prefetch(f->q, &f->entries[0], false, NULL);
 	assert_int_equal(f->notices, 2);
 	assert_true(fetchq_next_notice(f->q, &n));
 	fetchq_notice_done(f->q, &n);
@@ -304,7 +309,7 @@ static void test_without_room_work_waits_and_demand_goes_first_when_there_is_som
 	struct fetchq_work w;
 	unsigned before;
 
-	fetchq_prefetch(f->q, &f->entries[0], false, false);
+	fetchq_prefetch(f->q, &f->entries[0], false, NULL);
 	assert_true(fetchq_take(f->q, 0, FETCH_PREFETCH, &w));
 	fetchq_put_back(f->q, 0, &w);
 	/* Prefetch waits; what is more urgent may still find room. */
@@ -347,8 +352,8 @@ static void test_an_opened_file_may_use_room_that_prefetch_may_not(void **state)
 	struct fixture *f = *state;
 	struct fetchq_work w;
 
-	fetchq_prefetch(f->q, &f->entries[0], false, false);
-	fetchq_prefetch(f->q, &f->entries[1], false, false);
+	fetchq_prefetch(f->q, &f->entries[0], false, NULL);
+	fetchq_prefetch(f->q, &f->entries[1], false, NULL);
 	assert_true(fetchq_take(f->q, 0, FETCH_PREFETCH, &w));
 	assert_int_equal(w.class, FETCH_PREFETCH);
 	fetchq_put_back(f->q, 0, &w);
@@ -408,7 +413,7 @@ static void test_prefetch_leaves_a_slot_to_whoever_waits(void **state)
 	struct fetchq_work w[SLOTS + 1];
 	int i;
 
-	fetchq_prefetch(f->q, &f->entries[0], false, false);
+	fetchq_prefetch(f->q, &f->entries[0], false, NULL);
 	for (i = 0; i < SLOTS - 1; i++)
 		hold_one(f, 0, &w[i]);
 	assert_false(fetchq_take(f->q, 0, FETCH_PREFETCH, &w[i]));
@@ -470,7 +475,7 @@ static void test_a_failed_object_is_told_and_only_demand_stays(void **state)
 
 	fetchq_demand(f->q, &f->entries[0], 5);
 	fetchq_readahead(f->q, &f->entries[0], 0, 3);
-	fetchq_prefetch(f->q, &f->entries[0], false, false);
+	fetchq_prefetch(f->q, &f->entries[0], false, NULL);
 	fetchq_forget_ahead(f->q, &f->entries[0]);
 	fetchq_tell(f->q, &f->entries[0], -13);
 	assert_int_equal(f->notices, 1);
