@@ -21,16 +21,21 @@ static uint64_t free_head; /* change count:32 | number + 1:32 */
 /* The process whose table this is: a vfork child has another pid but the same epoch. */
 static uint64_t owner; /* epoch:32 | pid:32 */
 
+void fds_own(void)
+{
+	__atomic_store_n(&owner, (uint64_t)epoch_now() << 32 | (uint32_t)sys_getpid(),
+			 __ATOMIC_RELAXED);
+}
+
 static bool in_vfork_child(void)
 {
 	uint64_t o = __atomic_load_n(&owner, __ATOMIC_RELAXED);
-	uint32_t pid = (uint32_t)sys_getpid(), epoch = epoch_now();
 
-	if ((uint32_t)(o >> 32) != epoch) {
-		__atomic_store_n(&owner, (uint64_t)epoch << 32 | pid, __ATOMIC_RELAXED);
+	if ((uint32_t)(o >> 32) != epoch_now()) {
+		fds_own(); /* a child by another way than our fork() */
 		return false;
 	}
-	return (uint32_t)o != pid;
+	return (uint32_t)o != (uint32_t)sys_getpid();
 }
 
 /* ---- descriptions -------------------------------------------------------------------- */

@@ -72,6 +72,8 @@ void fds_forget_range(unsigned first, unsigned last);
 /* `to` is now a duplicate of `from`; whatever it was before is forgotten. */
 void fds_duplicate(int from, int to);
 
+/* This process has a table: its vfork children will know that it is not theirs. */
+void fds_own(void);
 /* Around fork: the child will hold every offset as well. */
 void fds_before_fork(void);
 void fds_fork_failed(void);

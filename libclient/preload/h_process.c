@@ -27,7 +27,9 @@ static pid_t fork_by(fork_function *libc)
 	fds_before_fork();
 	maps_before_fork();
 	pid = libc();
-	if (pid < 0)
+	if (pid == 0)
+		fds_own();
+	else if (pid < 0)
 		fds_fork_failed();
 	return pid;
 }

@@ -153,22 +153,27 @@ static int open_above(struct search *w, const char **ret_rest)
 	}
 }
 
-static bool is_single(const char *rest)
+/*
+ * Is the first component of `rest` in the open directory a symbolic link?  Then
+ * go on with its target and what follows.  `rest` points into w->path.
+ */
+static bool follow(struct search *w, int above, const char *rest, bool follow_last)
 {
-	while (*rest != '\0' && *rest != '/')
-		rest++;
-	return *rest == '\0';
-}
+	size_t len = 0, tail;
+	ssize_t n;
 
-/* Is `name` in the open directory a symbolic link?  Then go on with its target. */
-static bool follow(struct search *w, int above, const char *name)
-{
-	ssize_t n = sys_call4(__NR_readlinkat, above, name, w->buf, sizeof(w->buf) - 1);
-
-	if (n <= 0)
+	while (rest[len] != '\0' && rest[len] != '/')
+		len++;
+	tail = mem_len(rest + len);
+	if (len == 0 || (tail == 0 && !follow_last))
 		return false;
+	mem_copy(w->parent, rest, len);
+	w->parent[len] = '\0';
+	n = sys_call4(__NR_readlinkat, above, w->parent, w->buf, sizeof(w->buf) - 1);
+	if (n <= 0 || (size_t)n + tail >= sizeof(w->path))
+		return false;
+	mem_move(w->path + n, rest + len, tail + 1);
 	mem_copy(w->path, w->buf, (size_t)n);
-	w->path[n] = '\0';
 	if (w->own_fd >= 0)
 		sys_close(w->own_fd);
 	w->own_fd = above;
@@ -176,7 +181,13 @@ static bool follow(struct search *w, int above, const char *name)
 	return true;
 }
 
-/* One round: true when the spot is known or the search is over, false to go on with a target. */
+/* What stands before a ".." must be on disk before the kernel can climb from it. */
+static bool made_for_climbing(const struct spot *s)
+{
+	return s->kind == SPOT_NONE && s->snap != NULL && paths_make_dir(s->snap, s->entry) == 1;
+}
+
+/* One round: true when the spot is known or the search is over, false to go on. */
 static bool search_once(struct spot *s, struct search *w)
 {
 	const char *rest, *base;
@@ -186,18 +197,22 @@ static bool search_once(struct spot *s, struct search *w)
 	if (w->path[0] == '/' && rest_of(w->path, &rest)) {
 		if (walk_below(s, "", rest) && s->kind != SPOT_LOCAL)
 			return true;
+		if (made_for_climbing(s))
+			return false;
 	}
 	above = open_above(w, &rest);
 	if (above < 0)
 		return true;
-	if (skeleton_rest(above, w->buf, sizeof(w->buf), &base))
+	if (skeleton_rest(above, w->buf, sizeof(w->buf), &base)) {
 		walk_below(s, base, rest);
-	if ((s->kind == SPOT_NONE || s->kind == SPOT_LOCAL) && is_single(rest) &&
-	    (s->flags & PATHS_NOFOLLOW) == 0)
-		again = follow(w, above, rest);
-	if (!again)
+		again = made_for_climbing(s);
+	}
+	if (again || (s->kind != SPOT_NONE && s->kind != SPOT_LOCAL) ||
+	    !follow(w, above, rest, (s->flags & PATHS_NOFOLLOW) == 0)) {
 		sys_close(above);
-	return !again;
+		return !again;
+	}
+	return false;
 }
 
 static void search(struct spot *s)

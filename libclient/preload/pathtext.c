@@ -53,8 +53,10 @@ enum pathtext_found pathtext_walk(const struct snapshot *tree, uint32_t from, co
 			n++;
 		if (n == 0)
 			break;
-		if (is_dots(path, n, 2))
+		if (is_dots(path, n, 2)) {
+			*ret_entry = at;
 			return PATHTEXT_UNKNOWN;
+		}
 		if (!is_dots(path, n, 1)) {
 			child = snapshot_child(tree, at, path, n);
 			if (child == SNAPSHOT_NONE) {

@@ -14,7 +14,7 @@
 #include <stddef.h>
 
 enum pathtext_found {
-	PATHTEXT_UNKNOWN, /* it climbs: ask the kernel */
+	PATHTEXT_UNKNOWN, /* it climbs: ask the kernel; *ret_entry: as in ABSENT */
 	PATHTEXT_ABSENT,  /* no store name; *ret_entry: the deepest store directory on the way */
 	PATHTEXT_DIR,
 	PATHTEXT_FILE,

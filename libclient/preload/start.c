@@ -5,6 +5,7 @@
  */
 #include "libclient/core/sys.h"
 #include "libclient/preload/conf.h"
+#include "libclient/preload/fds.h"
 #include "libclient/preload/inherit.h"
 #include "libclient/preload/next.h"
 #include "libclient/preload/paths.h"
@@ -69,6 +70,7 @@ static void __attribute__((constructor)) start(int argc, char **argv, char **env
 		return;
 	}
 	paths_start(conf.model_dir, conf.model_dir_len);
+	fds_own();
 	inherit_start();
 	stream_start();
 	if (conf.role == CONF_PRIMARY && arguments_name(argv, conf.model_dir, conf.model_dir_len))

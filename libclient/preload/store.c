@@ -61,25 +61,28 @@ void store_head_start(void)
 	(void)view_start(view);
 }
 
+/* Is "not there" the word of somebody who knows?  Otherwise there was nobody to ask. */
+static bool is_final(int error, bool attaching, const char *why)
+{
+	if (error != -ENOENT)
+		return error == -EISDIR || error == -ENOTDIR;
+	if (link_serial(link) == 0)
+		return false;
+	/* A primary hears of the bucket or the key; a secondary may hear that its primary is missing. */
+	return primary || (!attaching && why[0] == '\0');
+}
+
 /* What a file system would say; the sentence goes to the user. */
 static int translate(int error, bool attaching)
 {
 	char why[LINK_TEXT], name[32];
 	struct text t;
 
-	switch (error) {
-	case -ENOENT:
-	case -EISDIR:
-	case -ENOTDIR:
-		if (!attaching)
-			return error;
-		break;
-	case -EMFILE:
-	case -ENFILE:
-	case -ENOMEM:
+	if (error == -EMFILE || error == -ENFILE || error == -ENOMEM)
 		return error;
-	}
 	link_error_text(link, why, sizeof(why));
+	if (is_final(error, attaching, why) && !attaching)
+		return error;
 	text_init(&t, name, sizeof(name));
 	text_add_errno(&t, error);
 	SAY_ONCE(why[0] != '\0' ? why : "the store cannot be reached", " (", name, ")");
@@ -91,7 +94,7 @@ static int translate(int error, bool attaching)
 	case -ETIMEDOUT:
 		return error;
 	}
-	return -EIO;
+	return is_final(error, attaching, why) ? error : -EIO;
 }
 
 static int attach(void)
