@@ -16,6 +16,13 @@
 
 #define EVENTS_MAX 64
 
+/*
+ * What may be under way on one connection (the kernel doubles it).  Left to itself it grows to
+ * megabytes, and a dozen connections then send bytes that no cache holds any more: measured over
+ * loopback, 16 connections, 3 to 4 GB/s at 0.3 CPU s/GB against 5 to 9 at 0.17.
+ */
+#define SEND_BUFFER (256 << 10)
+
 struct listener {
 	int fd;
 	bool tls;
@@ -129,13 +136,14 @@ static void deal_out(struct srv_store *s, int fd, bool tls)
 
 static void accept_all(struct srv_loop *l, struct listener *from)
 {
-	int fd, one = 1;
+	int fd, one = 1, size = SEND_BUFFER;
 
 	for (;;) {
 		fd = accept4(from->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd == -1)
 			return;
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 		deal_out(l->store, fd, from->tls);
 	}
 }
