@@ -96,17 +96,6 @@ static uint64_t ask_machine(void *arg)
 	return memavail_bytes("");
 }
 
-static void report_shortage(struct cache *c, uint64_t available)
-{
-	bool is_short = c->bound < c->goal;
-
-	if (is_short && !c->is_short)
-		log_warn("memory is short: %" PRIu64 " MiB are left, so the cache shrinks from "
-			 "%" PRIu64 " MiB to %" PRIu64 " MiB; set a smaller cache.size",
-			 available / MIB, c->goal / MIB, c->bound / MIB);
-	c->is_short = is_short;
-}
-
 /* What the cache holds itself is not lost: bounds follow from both together. */
 static void set_bound(struct cache *c, uint64_t available)
 {
@@ -141,7 +130,8 @@ bool cache_wants_look(const struct cache *c)
 
 void cache_look_at_memory(struct cache *c)
 {
-	uint64_t available;
+	uint64_t available, goal = 0, bound = 0;
+	bool news = false;
 
 	/* Acquire and release: the next to look sees what this one has set. */
 	if (__atomic_exchange_n(&c->looking, 1, __ATOMIC_ACQUIRE) != 0)
@@ -150,9 +140,16 @@ void cache_look_at_memory(struct cache *c)
 	if (available != UINT64_MAX) {
 		cache_lock(c);
 		set_bound(c, available);
-		report_shortage(c, available);
+		goal = c->goal;
+		bound = c->bound;
+		news = bound < goal && !c->is_short;
+		c->is_short = bound < goal;
 		cache_unlock(c);
 	}
+	if (news)
+		log_warn("memory is short: %" PRIu64 " MiB are left, so the cache shrinks from "
+			 "%" PRIu64 " MiB to %" PRIu64 " MiB; set a smaller cache.size",
+			 available / MIB, goal / MIB, bound / MIB);
 	__atomic_store_n(&c->looking, 0, __ATOMIC_RELEASE);
 }
 

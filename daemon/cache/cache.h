@@ -124,6 +124,7 @@ void object_unref(struct object *o);
  * Users: descriptors and mappings of clients.  When the last one leaves, the
  * object's chunks are given up expire_ms later (0: at once) unless someone
  * comes back.  An object that never had a user stays until object_drop().
+ * Who calls object_use() then asks object_is_dropped(): it may have come too late.
  */
 void object_use(struct object *o);
 void object_unuse(struct object *o);

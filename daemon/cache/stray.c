@@ -6,7 +6,7 @@
 #define SWEEP_SOON_MS	 1000u	/* after evictions, and after a client left */
 #define SWEEP_SLOW_MS	 10000u /* while clients map objects */
 #define MAX_SWEEP	 256u	/* objects looked at in one go */
-#define MAX_PUNCH_CHUNKS 4096u
+#define MAX_PUNCH_CHUNKS 32u
 
 /* EMPTY chunks from *from on, marked so that no fill begins there.  How many; *from moves on. */
 static uint32_t mark_run(struct object *o, uint32_t *from)
@@ -23,14 +23,26 @@ static uint32_t mark_run(struct object *o, uint32_t *from)
 	return nr;
 }
 
-/* Punch what is EMPTY anyway.  No reader may be copying there, so no generation changes. */
-static void punch_empty(struct object *o)
+/* How much of the file is stray, at least: a chunk on its way counts whole. */
+static uint64_t stray_len(const struct object *o)
+{
+	int64_t used = memfile_used(&o->mem);
+
+	return used > (int64_t)o->resident ? (uint64_t)used - o->resident : 0;
+}
+
+/*
+ * Punch what is EMPTY anyway, at most `budget` bytes of it, not to block the
+ * caller long.  No reader may be copying there, so no generation changes.
+ */
+static void punch_empty(struct object *o, uint64_t budget)
 {
 	struct cache *c = o->cache;
+	uint64_t found = stray_len(o);
 	uint32_t from = 0, nr, i;
 
 	o->io++;
-	while (!o->dropped && (nr = mark_run(o, &from)) > 0) {
+	while (!o->dropped && found - stray_len(o) < budget && (nr = mark_run(o, &from)) > 0) {
 		uint64_t end = chunk_offset(o, from + nr - 1) + chunk_len(o, from + nr - 1);
 
 		cache_pause_locked(c);
@@ -50,7 +62,8 @@ static void punch_empty(struct object *o)
 	object_settle(o);
 }
 
-static void sweep(struct cache *c)
+/* True: that was not all. */
+static bool sweep(struct cache *c)
 {
 	uint32_t nr = c->nr_objects < MAX_SWEEP ? c->nr_objects : MAX_SWEEP;
 	struct object *o;
@@ -59,10 +72,15 @@ static void sweep(struct cache *c)
 	while (nr-- > 0 && (o = TAILQ_FIRST(&c->objects)) != NULL) {
 		TAILQ_REMOVE(&c->objects, o, link);
 		TAILQ_INSERT_TAIL(&c->objects, o, link);
-		/* A chunk on its way counts whole, so what is found is stray for certain. */
-		if (memfile_used(&o->mem) > (int64_t)o->resident)
-			punch_empty(o);
+		if (stray_len(o) > 0) {
+			bool more = stray_len(o) > DRAIN_SLICE_LEN;
+
+			punch_empty(o, DRAIN_SLICE_LEN); /* o may be dead now */
+			if (more)
+				return true;
+		}
 	}
+	return false;
 }
 
 long stray_sweep(struct cache *c)
@@ -73,7 +91,10 @@ long stray_sweep(struct cache *c)
 		return -1;
 	if (c->now_ms - c->stray_ms < wait)
 		return (long)(c->stray_ms + wait - c->now_ms);
+	if (sweep(c)) {
+		c->stray_due = true;
+		return 0;
+	}
 	c->stray_ms = c->now_ms;
-	sweep(c);
 	return (long)(c->stray_due ? SWEEP_SOON_MS : SWEEP_SLOW_MS);
 }
