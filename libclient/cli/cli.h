@@ -57,6 +57,8 @@ int target_open(struct target *t, const char *arg, unsigned flags);
 /* Mount an OSS_PATH as it is written. */
 int target_mount(struct target *t, const char *oss_path, const char *dir, unsigned flags);
 void target_close(struct target *t);
+/* ossc_stat() of its path; what the daemon's listing lacks is looked for in a fresh one. */
+int target_stat(const struct target *t, struct ossc_stat *ret_stat);
 /* Say why a call about this path failed.  Returns EXIT_FAILED. */
 int target_fail(const struct target *t, const char *path, int error);
 

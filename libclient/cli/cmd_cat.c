@@ -40,12 +40,15 @@ static int copy(const struct target *t, struct ossc_file *file, char *buf)
 
 static int print_file(const char *arg, char *buf)
 {
+	struct ossc_stat st = { .size = sizeof(st) };
 	struct ossc_file *file;
 	struct target t;
 	int r, code = target_open(&t, arg, 0);
 
 	if (code == EXIT_DONE) {
-		r = ossc_open(t.mount, t.path, &file);
+		r = target_stat(&t, &st);
+		if (r == 0)
+			r = ossc_open(t.mount, t.path, &file);
 		code = r == 0 ? copy(&t, file, buf) : target_fail(&t, t.path, r);
 		if (r == 0)
 			ossc_close(file);

@@ -141,7 +141,8 @@ static void *work(void *arg)
 			p->counters.stop = true;
 		}
 	}
-	p->running--;
+	if (--p->running == 0)
+		kill(getpid(), SIGUSR1); /* watch() need not sleep its tick out */
 	return NULL;
 }
 
@@ -158,7 +159,7 @@ static void print_progress(const struct plan *p, double seconds)
 		rate > 0 ? human_seconds((uint64_t)((double)left / rate), buf[3]) : "?");
 }
 
-/* Wait for the workers; SIGINT and SIGTERM end the program where it stands. */
+/* Wait for the workers; SIGINT and SIGTERM end the program where it stands, SIGUSR1 is theirs. */
 static int watch(struct plan *p, const sigset_t *signals)
 {
 	const struct timespec tick = { .tv_nsec = PROGRESS_MS * 1000000l };
@@ -168,7 +169,7 @@ static int watch(struct plan *p, const sigset_t *signals)
 	while (p->running > 0) {
 		int sig = sigtimedwait(signals, NULL, &tick);
 
-		if (sig > 0) {
+		if (sig == SIGINT || sig == SIGTERM) {
 			if (terminal)
 				fputc('\n', stderr);
 			fail("interrupted; run the same command again to go on");
@@ -195,6 +196,7 @@ static int fetch_all(struct plan *p)
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGUSR1);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	p->running = nr;
 	for (i = 0; i < nr; i++) {
@@ -231,7 +233,7 @@ static int run(int argc, char **argv)
 
 	if (argc - first != 2 || argv[first][0] == '-')
 		return fail_usage(&cmd_get, "get: which SRC, and which DST?");
-	code = target_open(&p.from, argv[first], 0);
+	code = target_open(&p.from, argv[first], OSSC_REFRESH);
 	if (code == EXIT_DONE) {
 		p.to = strdup(argv[first + 1]);
 		code = p.to != NULL ? make_plan(&p) : fail("memory is short");

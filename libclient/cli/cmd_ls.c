@@ -52,7 +52,7 @@ static int list(const char *arg, unsigned flags, struct listing *l)
 	struct target t;
 	int r, code;
 
-	code = target_open(&t, arg, 0);
+	code = target_open(&t, arg, OSSC_REFRESH);
 	if (code == EXIT_DONE) {
 		r = ossc_stat(t.mount, t.path, &st);
 		if (r == 0 && st.is_dir)

@@ -72,7 +72,7 @@ static int run(int argc, char **argv)
 		else
 			arg = argv[i];
 	}
-	code = target_open(&t, arg, OSSC_KEEP);
+	code = target_open(&t, arg, OSSC_KEEP | OSSC_REFRESH);
 	if (code == EXIT_DONE) {
 		r = ossc_prefetch(t.mount, t.path);
 		if (r != 0)

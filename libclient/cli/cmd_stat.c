@@ -10,7 +10,7 @@ static int print_stat(const char *arg)
 	int r, code = target_open(&t, arg, 0);
 
 	if (code == EXIT_DONE) {
-		r = ossc_stat(t.mount, t.path, &st);
+		r = target_stat(&t, &st);
 		if (r != 0)
 			code = target_fail(&t, t.path, r);
 	}

@@ -35,7 +35,12 @@ int target_fail(const struct target *t, const char *path, int error)
 	if (error == -ENOENT && t->mount != NULL)
 		snprintf(text, sizeof(text), "there is no such file or directory in %s",
 			 t->oss_path);
-	return fail("%s: %s", path[0] != '\0' ? path : t->oss_path, text);
+	if (path[0] == '\0')
+		path = t->oss_path;
+	/* The daemon's sentence may begin with the path already. */
+	if (strncmp(text, path, strlen(path)) == 0)
+		return fail("%s", text);
+	return fail("%s: %s", path, text);
 }
 
 int target_mount(struct target *t, const char *oss_path, const char *dir, unsigned flags)
@@ -104,6 +109,29 @@ static int split(const char *arg, const char *env_path, char **ret_mount, char *
 	return *ret_mount != NULL && *ret_path != NULL ? 0 : -ENOMEM;
 }
 
+/* In place, as the store's names are: no empty, "." or ".." parts, no slash at either end. */
+static void normalize(char *path)
+{
+	const char *in = path;
+	char *out = path;
+
+	while (*in != '\0') {
+		size_t len = strcspn(in, "/");
+
+		if (len == 2 && in[0] == '.' && in[1] == '.') {
+			while (out > path && *--out != '/')
+				;
+		} else if (len > 0 && !(len == 1 && in[0] == '.')) {
+			if (out > path)
+				*out++ = '/';
+			memmove(out, in, len);
+			out += len;
+		}
+		in += len + (in[len] == '/');
+	}
+	*out = '\0';
+}
+
 int target_open(struct target *t, const char *arg, unsigned flags)
 {
 	const char *env_path = getenv("OSS_PATH");
@@ -129,9 +157,17 @@ int target_open(struct target *t, const char *arg, unsigned flags)
 	free(mount);
 	free(t->path);
 	t->path = path;
-	/* "dir/" and "dir" are the same directory. */
-	while (path != NULL && path[0] != '\0' && path[strlen(path) - 1] == '/')
-		path[strlen(path) - 1] = '\0';
+	if (path != NULL)
+		normalize(path);
+	return r;
+}
+
+int target_stat(const struct target *t, struct ossc_stat *ret_stat)
+{
+	int r = ossc_stat(t->mount, t->path, ret_stat);
+
+	if (r == -ENOENT && ossc_refresh(t->mount) == 0)
+		r = ossc_stat(t->mount, t->path, ret_stat);
 	return r;
 }
 
