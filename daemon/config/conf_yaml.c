@@ -45,7 +45,7 @@ static void report(struct reader *rd, bool is_error, size_t line, const char *fm
 
 static void report(struct reader *rd, bool is_error, size_t line, const char *fmt, ...)
 {
-	char text[2048];
+	char text[2048], *p;
 	va_list ap;
 	int n;
 
@@ -53,6 +53,10 @@ static void report(struct reader *rd, bool is_error, size_t line, const char *fm
 	va_start(ap, fmt);
 	vsnprintf(text + n, sizeof(text) - (size_t)n, fmt, ap);
 	va_end(ap);
+	/* One line, whatever the file calls its keys. */
+	for (p = text; *p != '\0'; p++)
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			*p = '?';
 	rd->nr_errors += is_error;
 	rd->on_problem(is_error, text, rd->arg);
 }

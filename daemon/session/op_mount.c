@@ -56,14 +56,17 @@ static void refuse_pending(struct pending *p, int error, const char *text)
 
 static void on_attached(struct mount *m, int error, const char *text, void *arg)
 {
+	static struct log_limit limit;
 	struct pending *p = arg;
 	struct session *s = p->session;
+	unsigned suppressed;
 
 	p->attach = NULL;
 	audit(s, "mount", p->what, error);
 	if (error != 0) {
-		slog_warn(s, "cannot mount %s: %s", p->what,
-			  text != NULL ? text : strerror(-error));
+		if (log_limit_pass(&limit, &suppressed))
+			slog_warn(s, "cannot mount %s: %s (%u more before)", p->what,
+				  text != NULL ? text : strerror(-error), suppressed);
 		session_drop_mount(s, p->mount);
 		refuse_pending(p, error, text);
 	} else {

@@ -89,7 +89,7 @@ static int check_directory(const char *path, bool usual, char *err, size_t err_l
 	snprintf(dir, sizeof(dir), "%s", path);
 	*strrchr(dir, '/') = '\0';
 	if (dir[0] == '\0')
-		strcpy(dir, "/");
+		snprintf(dir, sizeof(dir), "/");
 
 	if (mkdir(dir, geteuid() == 0 ? 0755 : 0700) == -1 && errno != EEXIST)
 		return fail(

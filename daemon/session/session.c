@@ -34,7 +34,7 @@ void session_read_exe(struct session *s)
 	snprintf(link, sizeof(link), "/proc/%d/exe", (int)s->pid);
 	n = readlink(link, s->exe, sizeof(s->exe) - 1);
 	if (n <= 0)
-		strcpy(s->exe, "?");
+		snprintf(s->exe, sizeof(s->exe), "?");
 	else
 		s->exe[n] = '\0';
 }
@@ -57,7 +57,7 @@ void session_new(struct sessions *ss, int fd, uid_t uid, pid_t pid)
 	TAILQ_INIT(&s->outbox);
 	TAILQ_INIT(&s->pending);
 	LIST_INIT(&s->notices);
-	strcpy(s->exe, "?");
+	snprintf(s->exe, sizeof(s->exe), "?");
 	s->on_readable = event_new(base, fd, EV_READ | EV_PERSIST, dispatch_on_readable, s);
 	s->on_writable = event_new(base, fd, EV_WRITE | EV_PERSIST, outbox_on_writable, s);
 	BUG_ON(s->on_readable == NULL || s->on_writable == NULL);
