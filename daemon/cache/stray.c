@@ -34,16 +34,18 @@ static uint64_t stray_len(const struct object *o)
 /*
  * Punch what is EMPTY anyway, at most `budget` bytes of it, not to block the
  * caller long.  No reader may be copying there, so no generation changes.
+ * True: that much was found, there may be more.  o may be dead afterwards.
  */
-static void punch_empty(struct object *o, uint64_t budget)
+static bool punch_empty(struct object *o, uint64_t budget)
 {
 	struct cache *c = o->cache;
-	uint64_t found = stray_len(o);
 	uint32_t from = 0, nr, i;
+	uint64_t freed = 0;
 
 	o->io++;
-	while (!o->dropped && found - stray_len(o) < budget && (nr = mark_run(o, &from)) > 0) {
+	while (!o->dropped && freed < budget && (nr = mark_run(o, &from)) > 0) {
 		uint64_t end = chunk_offset(o, from + nr - 1) + chunk_len(o, from + nr - 1);
+		uint64_t before = stray_len(o), after;
 
 		cache_pause_locked(c);
 		pthread_mutex_lock(&o->fill_lock);
@@ -51,6 +53,8 @@ static void punch_empty(struct object *o, uint64_t budget)
 			      round_to_pages(end) - chunk_offset(o, from));
 		pthread_mutex_unlock(&o->fill_lock);
 		cache_resume(c);
+		after = stray_len(o);
+		freed += before > after ? before - after : 0; /* clients may be making more */
 		for (i = from; i < from + nr; i++) {
 			o->chunks[i].state = CHUNK_EMPTY;
 			chunk_show(&o->chunks[i], CHUNK_SAME);
@@ -60,6 +64,7 @@ static void punch_empty(struct object *o, uint64_t budget)
 	}
 	o->io--;
 	object_settle(o);
+	return freed >= budget;
 }
 
 /* True: that was not all. */
@@ -72,13 +77,8 @@ static bool sweep(struct cache *c)
 	while (nr-- > 0 && (o = TAILQ_FIRST(&c->objects)) != NULL) {
 		TAILQ_REMOVE(&c->objects, o, link);
 		TAILQ_INSERT_TAIL(&c->objects, o, link);
-		if (stray_len(o) > 0) {
-			bool more = stray_len(o) > DRAIN_SLICE_LEN;
-
-			punch_empty(o, DRAIN_SLICE_LEN); /* o may be dead now */
-			if (more)
-				return true;
-		}
+		if (stray_len(o) > 0 && punch_empty(o, DRAIN_SLICE_LEN))
+			return true;
 	}
 	return false;
 }

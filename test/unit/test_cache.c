@@ -303,6 +303,29 @@ static void test_a_session_that_ends_has_its_stray_pages_swept_soon(void **state
 	object_unref(o);
 }
 
+static void test_many_stray_pages_are_punched_in_slices(void **state)
+{
+	struct object *o = fixture_object(&f, 600 * CHUNK);
+	const volatile unsigned char *map;
+	uint64_t i;
+
+	(void)state;
+	map = mmap(NULL, 600 * CHUNK, PROT_READ, MAP_SHARED, object_client_fd(o), 0);
+	assert_true(map != MAP_FAILED);
+	object_use(o);
+	load_some(o, 1, 1);
+	for (i = 0; i < 600 * CHUNK; i += 4096)
+		assert_int_equal(map[i] != 0, i >> SHIFT == 1);
+	munmap((void *)map, 600 * CHUNK);
+	assert_int_equal(fixture_tick(&f, 60000), 0); /* more to do, after others had their turn */
+	assert_in_range(memfile_used(&o->mem), 300 * CHUNK, 350 * CHUNK);
+	fixture_tick(&f, 0);
+	assert_true(fixture_tick(&f, 0) > 0);
+	assert_int_equal(memfile_used(&o->mem), CHUNK);
+	assert_bytes(o, CHUNK, CHUNK);
+	object_unref(o);
+}
+
 #define LARGE_TEST(t) cmocka_unit_test_setup_teardown(t, start_large, end_large)
 #define SMALL_TEST(t) cmocka_unit_test_setup_teardown(t, start_small, end)
 
@@ -320,6 +343,7 @@ int main(void)
 		SMALL_TEST(test_an_idle_cache_wants_no_timer),
 		SMALL_TEST(test_who_posts_ticks_is_told_once_for_each),
 		SMALL_TEST(test_stray_pages_are_found_and_punched),
+		SMALL_TEST(test_many_stray_pages_are_punched_in_slices),
 		SMALL_TEST(test_a_fill_overwrites_stray_pages),
 		SMALL_TEST(test_a_session_that_ends_has_its_stray_pages_swept_soon),
 	};
