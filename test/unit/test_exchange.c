@@ -282,6 +282,8 @@ static void test_interim_responses_without_end_are_refused(void **state)
 	serve(f, &script);
 	assert_int_equal(get(f)->error, -EPROTO);
 	fetch_expect_text(&f->fetch, "head of more than 65536 bytes");
+	loopserver_stop(&f->server);
+	f->server.fd = -1;
 	free(many);
 }
 
@@ -663,6 +665,8 @@ static void test_a_request_body_is_sent_whole(void **state)
 	f->req.body_len = 3000000;
 	expect_body(get(f), "");
 	assert_memory_equal(got, body, 3000000);
+	loopserver_stop(&f->server);
+	f->server.fd = -1;
 	free(body);
 	free(got);
 }
