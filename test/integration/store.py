@@ -221,7 +221,7 @@ class Store:
         self.control("clear")
 
     def limits(self, **limits):
-        """first_byte_ms, per_connection_bps, total_bps (bytes a second; 0 takes a limit away)."""
+        """first_byte_ms, per_connection_bps, total_bps (bytes a second), qps; 0 takes one away."""
         self.control("limits", limits)
 
     def clock(self, offset_s=None, at=None):

@@ -34,7 +34,7 @@ def shared():
 def store(shared):
     """The one store of this file, without faults and limits of earlier tests."""
     shared.clear()
-    shared.limits(first_byte_ms=0, per_connection_bps=0, total_bps=0)
+    shared.limits(first_byte_ms=0, per_connection_bps=0, total_bps=0, qps=0)
     shared.clock(0)
     shared.reset()
     return shared
@@ -324,6 +324,25 @@ def test_all_connections_share_a_rate(store):
     assert keeps_to(store, 20_000_000, 4, 5_000_000)
 
 
+def test_too_many_requests_are_throttled(store):
+    store.limits(qps=5)
+    listing = "/bucket/?list-type=2"
+    answers = [answer(store, p) for p in [PATH, listing] * 10]
+    codes = {re.search(rb"<Code>(.*)</Code>", a[2]).group(1) for a in answers if a[0] == 503}
+    assert codes == {b"TotalQpsLimitExceeded", b"MetaOperationQpsLimitExceeded"}
+    assert 5 <= [a[0] for a in answers].count(200) < 20
+    assert {a[1]["x-oss-qos-delay-time"] for a in answers if b"TotalQps" in a[2]} == {"120"}
+    store.limits(qps=0)
+    assert answer(store)[0] == 200
+
+
+def test_a_client_may_ask_to_be_served_slowly(store):
+    start = time.monotonic()
+    assert answer(store, **{"x-oss-traffic-limit": "4000000"}, **PART)[2] == part()
+    assert 0.38 < time.monotonic() - start < 0.8
+    assert answer(store, **{"x-oss-traffic-limit": "1000"})[0] == 400
+
+
 def test_a_limit_can_be_lifted_in_mid_body(store):
     store.limits(per_connection_bps=1000)
     start = time.monotonic()
@@ -397,6 +416,18 @@ def test_synthetic_bytes_are_as_defined(store):
         assert body == synth_bytes(seed, 0, size)
         store.put("bucket/copy.bin", body)
         assert answer(store, "/bucket/copy.bin")[1]["x-oss-hash-crc64ecma"] == fields["x-oss-hash-crc64ecma"]
+
+
+def test_the_checksum_of_a_synthetic_object_is_that_of_its_bytes(store):
+    size = 150 * MiB + 4099  # the pattern has begun again twice
+    store.synth("bucket/s.bin", size, seed=77)
+    _, fields, body, _ = answer(store, "/bucket/s.bin")
+    assert len(body) == size
+    for first in (0, 67_096_576 - 8, 67_096_576 * 2 - 4000, size - 8000):
+        assert body[first:first + 8000] == synth_bytes(77, first, min(8000, size - first))
+    store.put("bucket/copy.bin", body)
+    copy = answer(store, "/bucket/copy.bin", method="HEAD")[1]
+    assert copy["x-oss-hash-crc64ecma"] == fields["x-oss-hash-crc64ecma"]
 
 
 def test_a_synthetic_object_may_be_huge(store):
@@ -558,6 +589,13 @@ def test_what_is_no_request_is_refused(store, head, status):
     with store.connect() as s:
         s.sendall(head)
         assert s.recv(100).startswith(b"HTTP/1.1 %d " % status)
+    assert answer(store)[0] == 200
+
+
+@pytest.mark.parametrize("query", ["prefix=%00abc", "prefix=%ff%fe", "delimiter=%00", "=", "&&=&a", "marker=" + "x" * 2000,
+                                   "prefix=" + "%41" * 500, "delimiter=" + "abc" * 100])
+def test_strange_queries_are_answered(store, query):
+    assert answer(store, "/bucket/?" + query)[0] in (200, 400)
     assert answer(store)[0] == 200
 
 

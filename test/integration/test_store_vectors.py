@@ -309,3 +309,41 @@ def test_without_a_key_only_anonymous_buckets_can_be_read():
         assert error(store, "PUT", "/open/k", body=b"2") == (403, "AccessDenied")
         assert error(store, "DELETE", "/open/k") == (403, "AccessDenied")
         assert error(store, "GET", "/") == (403, "AccessDenied")
+
+
+# ---- checksums ----
+
+def described(vector):
+    """The bytes that a checksum vector is about, where its description says how to make them."""
+    text = vector["data"]
+    if text == "empty":
+        return b""
+    if text.startswith("ascii ") and len(text) - 6 == vector["length"]:
+        return text[6:].encode()
+    found = re.fullmatch(r"(\d+) (zero bytes?|bytes? 0xff)", text)
+    if found:
+        return (b"\0" if "zero" in text else b"\xff") * int(found.group(1))
+    return bytes(range(32)) if text == "bytes 00..1f" else None
+
+
+@named([v for v in load("crc64.json")["vectors"] if described(v) is not None])
+def test_checksums_are_right(open_store, vector):
+    _, answer, _ = ask(open_store, "PUT", "/bucket/sum", {}, described(vector))
+    assert answer["x-oss-hash-crc64ecma"] == vector["ecma_dec"]
+    _, answer, _ = ask(open_store, "GET", "/bucket/sum", {"x-amz-checksum-mode": "ENABLED"})
+    assert answer["x-amz-checksum-crc64nvme"] == vector["nvme_b64"]
+
+
+def test_a_joined_object_has_the_checksum_of_the_whole(open_store):
+    pieces = [bytes([i]) * (100 * 1024 + i) for i in range(3)]
+    _, _, data = ask(open_store, "POST", "/bucket/joined?uploads", {})
+    upload = re.search(rb"<UploadId>(.*)</UploadId>", data).group(1).decode()
+    parts = ""
+    for i, piece in enumerate(pieces):
+        _, answer, _ = ask(open_store, "PUT", f"/bucket/joined?partNumber={i + 1}&uploadId={upload}", {}, piece)
+        parts += f"<Part><PartNumber>{i + 1}</PartNumber><ETag>{answer['etag']}</ETag></Part>"
+    document = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
+    status, joined, _ = ask(open_store, "POST", f"/bucket/joined?uploadId={upload}", {}, document)
+    _, whole, _ = ask(open_store, "PUT", "/bucket/whole", {}, b"".join(pieces))
+    assert status == 200 and joined["x-oss-hash-crc64ecma"] == whole["x-oss-hash-crc64ecma"]
+    assert ask(open_store, "GET", "/bucket/joined", {})[2] == b"".join(pieces)

@@ -25,8 +25,14 @@ static const char *set_limits(const struct srv_json *o, void *arg)
 {
 	struct srv_conn *c = arg;
 
-	srv_limits_set(&c->store->limits, srv_json_int(o, "first_byte_ms", -1),
-		       srv_json_int(o, "per_connection_bps", -1), srv_json_int(o, "total_bps", -1));
+	struct srv_limits_wish wish = {
+		.first_byte_ms = srv_json_int(o, "first_byte_ms", -1),
+		.per_connection_bps = srv_json_int(o, "per_connection_bps", -1),
+		.total_bps = srv_json_int(o, "total_bps", -1),
+		.qps = srv_json_int(o, "qps", -1),
+	};
+
+	srv_limits_set(&c->store->limits, &wish);
 	return NULL;
 }
 

@@ -268,12 +268,35 @@ static struct srv_object *find(struct srv_conn *c)
 	return NULL;
 }
 
+/* The client may ask to be served slowly: bits a second, 100 KiB/s to 100 MiB/s. */
+static bool read_traffic_limit(struct srv_conn *c)
+{
+	const char *v = srv_req_field(&c->req, "x-oss-traffic-limit");
+	uint64_t bits;
+
+	if (v == NULL)
+		return true;
+	if (!srv_parse_u64(v, &bits) || bits < 819200 || bits > 838860800) {
+		c->detail.argument_name = "x-oss-traffic-limit";
+		c->detail.argument_value = v;
+		srv_reply_error(c, SRV_E_INVALID_ARGUMENT);
+		return false;
+	}
+	if (c->plan.drip == 0 || bits / 8 < c->plan.drip)
+		c->plan.drip = bits / 8;
+	return true;
+}
+
 void srv_op_get(struct srv_conn *c)
 {
 	struct srv_object *o = find(c);
 
 	if (o == NULL)
 		return;
+	if (!read_traffic_limit(c)) {
+		srv_object_unref(o);
+		return;
+	}
 	if (c->req.method == SRV_GET && is_archived(o))
 		srv_reply_error(c, SRV_E_ARCHIVE);
 	else if (check_conditions(c, o))

@@ -14,20 +14,22 @@ void srv_limits_init(struct srv_limits *l)
 	pthread_mutex_init(&l->lock, NULL);
 }
 
-/* Negative: leave as it is. */
-void srv_limits_set(struct srv_limits *l, int64_t first_byte_ms, int64_t per_connection_bps,
-		    int64_t total_bps)
+void srv_limits_set(struct srv_limits *l, const struct srv_limits_wish *wish)
 {
-	if (first_byte_ms >= 0)
-		atomic_store(&l->first_byte_ms, (unsigned)first_byte_ms);
-	if (per_connection_bps >= 0)
-		atomic_store(&l->per_connection_bps, (uint64_t)per_connection_bps);
-	if (total_bps >= 0) {
-		pthread_mutex_lock(&l->lock);
+	if (wish->first_byte_ms >= 0)
+		atomic_store(&l->first_byte_ms, (unsigned)wish->first_byte_ms);
+	if (wish->per_connection_bps >= 0)
+		atomic_store(&l->per_connection_bps, (uint64_t)wish->per_connection_bps);
+	pthread_mutex_lock(&l->lock);
+	if (wish->total_bps >= 0) {
 		l->total.at_ns = 0;
-		atomic_store(&l->total_bps, (uint64_t)total_bps);
-		pthread_mutex_unlock(&l->lock);
+		atomic_store(&l->total_bps, (uint64_t)wish->total_bps);
 	}
+	if (wish->qps >= 0) {
+		l->requests.at_ns = 0;
+		atomic_store(&l->qps, (uint64_t)wish->qps);
+	}
+	pthread_mutex_unlock(&l->lock);
 }
 
 static uint64_t take(struct srv_bucket_level *b, uint64_t bps, uint64_t want, uint64_t now,
@@ -97,4 +99,28 @@ void srv_limits_give_back(struct srv_limits *l, struct srv_bucket_level *own, ui
 		l->total.level += (double)n;
 		pthread_mutex_unlock(&l->lock);
 	}
+}
+
+bool srv_limits_admit(struct srv_limits *l)
+{
+	uint64_t qps = atomic_load_explicit(&l->qps, memory_order_relaxed), now;
+	bool r;
+
+	if (qps == 0)
+		return true;
+	now = srv_mono_ns();
+	pthread_mutex_lock(&l->lock);
+	/* A second's worth may come at once. */
+	if (l->requests.at_ns == 0)
+		l->requests.level = (double)qps;
+	else
+		l->requests.level += (double)(now - l->requests.at_ns) * (double)qps / 1e9;
+	if (l->requests.level > (double)qps)
+		l->requests.level = (double)qps;
+	l->requests.at_ns = now;
+	r = l->requests.level >= 1;
+	if (r)
+		l->requests.level -= 1;
+	pthread_mutex_unlock(&l->lock);
+	return r;
 }

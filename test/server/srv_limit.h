@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct srv_bucket_level {
@@ -18,13 +19,24 @@ struct srv_limits {
 	_Atomic unsigned first_byte_ms;
 	_Atomic uint64_t per_connection_bps; /* bytes a second; 0: no limit */
 	_Atomic uint64_t total_bps;
+	_Atomic uint64_t qps; /* requests a second; 0: no limit */
 	pthread_mutex_t lock;
 	struct srv_bucket_level total;
+	struct srv_bucket_level requests;
 };
 
 void srv_limits_init(struct srv_limits *l);
-void srv_limits_set(struct srv_limits *l, int64_t first_byte_ms, int64_t per_connection_bps,
-		    int64_t total_bps);
+/* Negative: leave that one as it is. */
+struct srv_limits_wish {
+	int64_t first_byte_ms;
+	int64_t per_connection_bps;
+	int64_t total_bps;
+	int64_t qps;
+};
+void srv_limits_set(struct srv_limits *l, const struct srv_limits_wish *wish);
+
+/* May one more request be served now? */
+bool srv_limits_admit(struct srv_limits *l);
 
 /*
  * How much of want may be sent by a connection whose own bucket is `own` and whose drip rate is

@@ -87,8 +87,6 @@ static int cut_query(struct srv_req *r, char *q)
 		p->name_len = srv_uri_decode(q, strlen(q), true);
 		if (value != q)
 			q[p->name_len] = '\0';
-		if (value > q && value[0] == '\0')
-			p->value = "";
 	}
 	return 0;
 }

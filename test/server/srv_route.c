@@ -348,6 +348,8 @@ bool srv_route_begin(struct srv_conn *c, size_t head_len)
 	    !r->chunked)
 		c->error = SRV_E_NO_LENGTH;
 	count_request(c);
+	if (c->error == SRV_E_NONE && !srv_limits_admit(&c->store->limits))
+		c->error = c->op->count == SRV_COUNT_LIST ? SRV_E_QPS_META : SRV_E_QPS_TOTAL;
 	if (c->error == SRV_E_NONE)
 		plan_faults(c);
 	if (c->plan.close_before_head)
