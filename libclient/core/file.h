@@ -61,7 +61,7 @@ void file_advise(struct file *f, uint64_t off, uint64_t len, unsigned advice);
 /* Ask for the bytes, do not wait.  token != 0: a completion with it when the first chunk is there. */
 int file_fetch(struct file *f, uint32_t chunk, uint64_t end_in_chunk, uint64_t token);
 /* The same, but never makes a session: -ECONNRESET when there is none. */
-int file_fetch_now(const struct file *f, uint32_t chunk, uint64_t end_in_chunk, uint64_t token);
+int file_fetch_now(struct file *f, uint32_t chunk, uint64_t end_in_chunk, uint64_t token);
 /* Wait until chunks of the range are READY (whole).  Without a pin they may go again. */
 int file_wait(struct file *f, uint64_t off, uint64_t len);
 /* The store's CRC-64, once every byte has been downloaded and checked.  Waits. */

@@ -33,7 +33,7 @@ static int fail(struct file *f, int error, const char *what)
 	return error;
 }
 
-static int post(const struct file *f, const struct file_place *at, uint32_t chunk, uint64_t end,
+static int post(struct file *f, const struct file_place *at, uint32_t chunk, uint64_t end,
 		unsigned flags, uint64_t token)
 {
 	struct wire_submission s = {
@@ -45,6 +45,8 @@ static int post(const struct file *f, const struct file_place *at, uint32_t chun
 		.token = token,
 	};
 
+	/* The daemon holds the chunk for us until it hears of a touch: let there be one more. */
+	__atomic_store_n(&f->recent[chunk % FILE_NR_RECENT], 0, __ATOMIC_RELAXED);
 	return link_submit(f->view->link, at->serial, &s);
 }
 
@@ -135,13 +137,14 @@ static int wait_for(struct file *f, uint32_t chunk, uint64_t end)
 	}
 }
 
-static inline void touch(struct file *f, const struct file_place *at, uint32_t chunk)
+static inline void touch(struct file *f, const struct file_place *at, uint32_t chunk, uint64_t word)
 {
-	uint32_t *recent = &f->recent[chunk % FILE_NR_RECENT];
+	uint64_t *recent = &f->recent[chunk % FILE_NR_RECENT];
+	uint64_t now = (uint64_t)(chunk + 1) << 32 | chunk_word_generation(word);
 
-	if (__atomic_load_n(recent, __ATOMIC_RELAXED) == chunk + 1)
+	if (__atomic_load_n(recent, __ATOMIC_RELAXED) == now)
 		return;
-	__atomic_store_n(recent, chunk + 1, __ATOMIC_RELAXED);
+	__atomic_store_n(recent, now, __ATOMIC_RELAXED);
 	/* Without a session nobody reads the log; the memory is there all the same. */
 	link_touch(f->view->link, at->object, chunk);
 }
@@ -169,7 +172,7 @@ static inline bool copy_chunk(struct file *f, uint64_t off, unsigned char *buf, 
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 		if (chunk_word_still(before, chunk_word_load(&at.words[chunk])) &&
 		    !file_moved(f, seq)) {
-			touch(f, &at, chunk);
+			touch(f, &at, chunk, before);
 			return true;
 		}
 	}
@@ -295,7 +298,7 @@ static uint64_t chunk_len(const struct file *f, unsigned shift, uint32_t chunk)
 	return left < 1ull << shift ? left : 1ull << shift;
 }
 
-int file_fetch_now(const struct file *f, uint32_t chunk, uint64_t end_in_chunk, uint64_t token)
+int file_fetch_now(struct file *f, uint32_t chunk, uint64_t end_in_chunk, uint64_t token)
 {
 	struct file_place at;
 	uint32_t seq;

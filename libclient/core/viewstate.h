@@ -89,7 +89,8 @@ struct file {
 	size_t map_len;
 	uint64_t memory_dev, memory_ino;
 	unsigned char apart_too[64];
-	uint32_t recent[FILE_NR_RECENT]; /* chunks touched last, + 1 */
+	/* Chunks touched last: chunk + 1 and the generation, as a refilled one is touched anew. */
+	uint64_t recent[FILE_NR_RECENT];
 };
 
 /* As view_attach(), with a time-out of the caller's. */

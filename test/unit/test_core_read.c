@@ -322,6 +322,18 @@ static void test_moving_to_another_chunk_is_told(void **state)
 	assert_int_equal(fake_count(f->daemon, nr_touches), 6);
 }
 
+static void test_a_chunk_that_came_again_is_told_again(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(file_read(f->file, f->buf, 100, 0), 100);
+	fake_evict(f->daemon, 0, 0);
+	assert_int_equal(file_read(f->file, f->buf, 100, 0), 100);
+	assert_int_equal(file_read(f->file, f->buf, 100, 50), 100);
+	assert_int_equal(view_prefetch(f->view, "", 0), 0);
+	assert_int_equal(fake_count(f->daemon, nr_touches), 2);
+}
+
 static void test_pinned_bytes_are_mapped_and_counted(void **state)
 {
 	struct fixture *f = *state;
@@ -409,6 +421,7 @@ int main(void)
 		TEST(test_a_forked_child_reads_in_a_session_of_its_own),
 		TEST(test_the_link_survives_closefrom),
 		TEST(test_moving_to_another_chunk_is_told),
+		TEST(test_a_chunk_that_came_again_is_told_again),
 		TEST(test_pinned_bytes_are_mapped_and_counted),
 		TEST(test_a_refused_pin_says_so),
 		TEST(test_an_object_is_opened_once_in_a_process),
