@@ -218,6 +218,13 @@ static int try_socket(struct link *l, const char *path, struct text *why)
 	int fd, r;
 
 	r = open_socket(path, &fd);
+	if (r == -EACCES && l->locations.socket == NULL)
+		return -ECONNREFUSED; /* a daemon that is not for this user: there may be another */
+	if (r == -EACCES) {
+		text_adds(why, path);
+		text_adds(why,
+			  " may not be used by this user: see its permissions, or set OSSC_SOCKET");
+	}
 	if (r != 0)
 		return r;
 	r = check_peer(fd, path, why);

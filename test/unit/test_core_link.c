@@ -11,6 +11,8 @@
 #include "libclient/core/view.h"
 #include "test/unit/fake_daemon.h"
 
+#include <sys/wait.h>
+
 struct fixture {
 	struct fake *daemon;
 	struct link *link;
@@ -90,6 +92,31 @@ static void test_a_directory_that_others_may_write_is_not_trusted(void **state)
 	assert_int_equal(link_connect(f->link), -EACCES);
 	expect_text(f, "not trusted");
 	assert_int_equal(fake_count(f->daemon, nr_hellos), 0);
+}
+
+static void test_a_socket_that_is_not_for_this_user_says_so(void **state)
+{
+	struct fixture *f = *state;
+	int status = -1;
+	pid_t pid;
+
+	if (geteuid() != 0)
+		skip(); /* only root can become somebody else */
+	fake_start(f->daemon);
+	assert_int_equal(chmod(f->daemon->dir, 0711), 0);
+	assert_int_equal(chmod(f->daemon->path, 0600), 0);
+	make(f, 0, 1000);
+	pid = fork();
+	if (pid == 0) {
+		char text[LINK_TEXT];
+
+		if (setuid(65534) != 0 || link_connect(f->link) != -EACCES)
+			_exit(1);
+		link_error_text(f->link, text, sizeof(text));
+		_exit(strstr(text, "may not be used by this user") != NULL ? 0 : 2);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
 }
 
 static void test_a_socket_path_that_is_too_long_is_refused(void **state)
@@ -326,6 +353,7 @@ int main(void)
 		TEST(test_no_daemon_names_the_socket),
 		TEST(test_another_version_is_refused_with_both_numbers),
 		TEST(test_a_directory_that_others_may_write_is_not_trusted),
+		TEST(test_a_socket_that_is_not_for_this_user_says_so),
 		TEST(test_a_socket_path_that_is_too_long_is_refused),
 		TEST(test_descriptors_are_out_of_the_programs_way),
 		TEST(test_a_secondary_gives_up_after_its_time),
