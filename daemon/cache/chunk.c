@@ -102,7 +102,7 @@ static void punch(struct chunk *ch)
 	o->io--;
 
 	ch->state = CHUNK_EMPTY;
-	ch->touched = false;
+	ch->touch = 0;
 	if (o->error != 0 && ch->error == 0)
 		ch->error = (uint16_t)-o->error;
 	room_give_back(o, chunk);
@@ -262,7 +262,7 @@ void chunk_touch(struct object *o, uint32_t chunk)
 	cache_lock(o->cache);
 	ch = &o->chunks[chunk];
 	if (ch->state == CHUNK_READY || ch->state == CHUNK_LOADING) {
-		ch->touched = true;
+		ch->touch = ++o->cache->touches;
 		ch->wanted = false;
 	}
 	if (ch->list != LRU_NONE)
@@ -282,7 +282,7 @@ static void unpin_locked(struct chunk *ch)
 	o->cache->pinned -= round_to_pages(chunk_len(o, chunk_index(ch)));
 	o->nr_pinned--;
 	if (ch->state == CHUNK_READY) {
-		ch->touched = true; /* a mapping was there: it counts as read */
+		ch->touch = ++o->cache->touches; /* a mapping was there: it counts as read */
 		ch->wanted = false;
 		lru_settle(ch);
 	}

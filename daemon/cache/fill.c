@@ -32,7 +32,7 @@ static void start(struct fill *f, struct object *o, struct chunk *ch)
 	o->nr_loading++;
 	ch->fill = f;
 	ch->state = CHUNK_LOADING;
-	ch->touched = false;
+	ch->touch = 0;
 	chunk_show(ch, CHUNK_SAME);
 }
 

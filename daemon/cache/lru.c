@@ -19,13 +19,33 @@ static struct chunk_list *list_of(struct cache *c, enum lru_list list)
 	return NULL;
 }
 
+/* In the order of touches: a chunk may have been touched while it was still arriving. */
+static void insert_touched(struct cache *c, struct chunk *ch)
+{
+	struct chunk *older;
+
+	TAILQ_FOREACH_REVERSE(older, &c->touched, chunk_list, link)
+	{
+		if (older->touch <= ch->touch)
+			break;
+	}
+	if (older != NULL)
+		TAILQ_INSERT_AFTER(&c->touched, older, ch, link);
+	else
+		TAILQ_INSERT_HEAD(&c->touched, ch, link);
+}
+
 void lru_move(struct chunk *ch, enum lru_list to)
 {
 	struct cache *c = ch->object->cache;
 
 	if (ch->list != LRU_NONE)
 		TAILQ_REMOVE(list_of(c, ch->list), ch, link);
+	if (ch->list == LRU_TOUCHED)
+		c->nr_touched--;
 	ch->list = to;
+	if (to == LRU_TOUCHED)
+		c->nr_touched++;
 	if (to == LRU_NONE)
 		return;
 	BUG_ON(ch->state != CHUNK_READY || ch->pins != 0);
@@ -37,6 +57,8 @@ void lru_move(struct chunk *ch, enum lru_list to)
 	/* What nobody may read any more goes first. */
 	if (to == LRU_TOUCHED && ch->object->error != 0 && ch->error != 0)
 		TAILQ_INSERT_HEAD(&c->touched, ch, link);
+	else if (to == LRU_TOUCHED)
+		insert_touched(c, ch);
 	else
 		TAILQ_INSERT_TAIL(list_of(c, to), ch, link);
 	if (to != LRU_HELD)
@@ -56,16 +78,28 @@ void lru_settle(struct chunk *ch)
 	else if (ch->wanted)
 		lru_move(ch, LRU_HELD);
 	else
-		lru_move(ch, ch->touched ? LRU_TOUCHED : LRU_UNTOUCHED);
+		lru_move(ch, ch->touch != 0 ? LRU_TOUCHED : LRU_UNTOUCHED);
+}
+
+/*
+ * A chunk is touched when its reader enters it.  The newest touches are where
+ * readers stand, one for each user: what nobody waits for may not take them
+ * away, or they would be downloaded twice.
+ */
+static uint32_t nr_stood_in(const struct cache *c)
+{
+	uint64_t quarter = c->bound >> c->chunk_shift >> 2;
+
+	return c->nr_users < quarter ? c->nr_users : (uint32_t)quarter;
 }
 
 struct chunk *lru_victim(struct cache *c, enum fetch_class class)
 {
 	struct chunk *ch = TAILQ_FIRST(&c->touched);
 
-	if (ch == NULL && class == FETCH_DEMAND)
-		ch = TAILQ_LAST(&c->untouched, chunk_list);
-	return ch;
+	if (class == FETCH_DEMAND)
+		return ch != NULL ? ch : TAILQ_LAST(&c->untouched, chunk_list);
+	return c->nr_touched > nr_stood_in(c) ? ch : NULL;
 }
 
 long lru_end_holds(struct cache *c)
@@ -76,7 +110,7 @@ long lru_end_holds(struct cache *c)
 	       ch->hold_until_ms <= c->now_ms) {
 		/* Touches may get lost: after this time it was read, most likely. */
 		ch->wanted = false;
-		ch->touched = true;
+		ch->touch = ++c->touches;
 		lru_move(ch, LRU_TOUCHED);
 	}
 	/* The list is in the order of holding: those without a time are its end. */

@@ -301,6 +301,7 @@ void object_use(struct object *o)
 	struct cache *c = o->cache;
 
 	cache_lock(c);
+	c->nr_users++;
 	if (o->users++ == 0 && !o->dropped) {
 		TAILQ_REMOVE(idle_list(o), o, idle_link);
 		c->nr_in_use++;
@@ -329,7 +330,9 @@ void object_unuse(struct object *o)
 	struct cache *c = o->cache;
 
 	cache_lock(c);
-	BUG_ON(o->users == 0);
+	BUG_ON(o->users == 0 || c->nr_users == 0);
+	c->nr_users--;
+	room_arose(c, true); /* one chunk fewer is stood in */
 	if (--o->users == 0 && !o->dropped) {
 		c->nr_in_use--;
 		TAILQ_INSERT_TAIL(&c->idle, o, idle_link);

@@ -37,6 +37,7 @@ struct chunk {
 	struct object *object;
 	struct fill *fill;	/* LOADING */
 	uint64_t crc;		/* once crc_known; outlives eviction */
+	uint64_t touch;		/* when, by the cache's count of touches; 0: nobody has read it */
 	uint64_t hold_until_ms; /* on LRU_HELD; 0: the next tick starts the time */
 	uint32_t pins;
 	uint32_t want_end; /* the least end somebody waits for; atomic */
@@ -46,7 +47,6 @@ struct chunk {
 	/* Somebody sleeps on the word, or has a notice; atomic.  See chunk_interest() and progress(). */
 	uint8_t interest;
 	bool wanted; /* to be held once it is READY */
-	bool touched;
 	bool crc_known;
 	bool filled_before;
 };
@@ -139,6 +139,9 @@ struct cache {
 	struct object_list unused;   /* never had one */
 	uint32_t nr_objects;	     /* on `objects` */
 	uint32_t nr_in_use;	     /* objects with users */
+	uint32_t nr_users;	     /* of all objects */
+	uint32_t nr_touched;	     /* chunks on `touched` */
+	uint64_t touches;	     /* counted, to order them */
 
 	/* The memory available, asked for as the cache grows. */
 	uint64_t (*ask_memory)(void *arg);

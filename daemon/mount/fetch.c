@@ -1,4 +1,5 @@
 #include "daemon/mount/fetch.h"
+#include "common/clock.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,7 +13,6 @@
 #include "daemon/base/xalloc.h"
 #include "daemon/cache/cache.h"
 #include "daemon/http/client.h"
-#include "daemon/mount/clock.h"
 #include "daemon/mount/fetch_worker.h"
 #include "daemon/oss/bucket.h"
 

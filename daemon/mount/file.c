@@ -3,10 +3,10 @@
 #include <string.h>
 
 #include "common/chunktab.h"
+#include "common/clock.h"
 #include "common/snapshot.h"
 #include "common/wire.h"
 #include "daemon/cache/cache.h"
-#include "daemon/mount/clock.h"
 #include "daemon/mount/mount.h"
 #include "daemon/mount/mount_internal.h"
 #include "daemon/mount/prefetch.h"
@@ -188,6 +188,20 @@ static void read_ahead(struct mount_object *mo, uint32_t chunk)
 	queue_missing(mo, range.first, range.end);
 }
 
+/* verify: strict shows no chunk before all have been seen: who waits for one waits for all. */
+static void bring_unseen(struct mount_object *mo)
+{
+	struct fetchq_entry *e = &mo->fetch.entry;
+	int64_t chunk = object_next_unseen(e->object, 0);
+
+	while (chunk >= 0) {
+		fetchq_demand(queue_of(mo), e, (uint32_t)chunk);
+		if ((uint32_t)chunk + 1 == e->nr_chunks)
+			break;
+		chunk = object_next_unseen(e->object, (uint32_t)chunk + 1);
+	}
+}
+
 void mount_want(struct object *o, uint32_t chunk, uint32_t end, bool retry)
 {
 	struct mount_object *mo = mount_object_of(o);
@@ -200,6 +214,7 @@ void mount_want(struct object *o, uint32_t chunk, uint32_t end, bool retry)
 		fetchq_demand(queue_of(mo), &mo->fetch.entry, chunk);
 	if (state == CHUNK_FAILED)
 		return;
+	bring_unseen(mo);
 	follow_reader(mo);
 	read_ahead(mo, chunk);
 }

@@ -1,4 +1,5 @@
 #include "daemon/mount/mount.h"
+#include "common/clock.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -12,7 +13,6 @@
 #include "daemon/base/xalloc.h"
 #include "daemon/cache/cache.h"
 #include "daemon/http/client.h"
-#include "daemon/mount/clock.h"
 #include "daemon/mount/inode.h"
 #include "daemon/mount/lister.h"
 #include "daemon/mount/mount_internal.h"

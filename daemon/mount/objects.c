@@ -6,10 +6,10 @@
 #include <string.h>
 
 #include "common/chunktab.h"
+#include "common/clock.h"
 #include "common/snapshot.h"
 #include "daemon/base/xalloc.h"
 #include "daemon/cache/cache.h"
-#include "daemon/mount/clock.h"
 #include "daemon/mount/inode.h"
 #include "daemon/mount/mount_internal.h"
 

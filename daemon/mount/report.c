@@ -1,8 +1,8 @@
 #include <inttypes.h>
 
+#include "common/clock.h"
 #include "common/strbuf.h"
 #include "daemon/base/json.h"
-#include "daemon/mount/clock.h"
 #include "daemon/mount/mount.h"
 #include "daemon/mount/mount_internal.h"
 #include "daemon/net/source.h"

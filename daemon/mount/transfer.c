@@ -4,10 +4,10 @@
 
 #include <event2/event.h>
 
+#include "common/clock.h"
 #include "daemon/base/xalloc.h"
 #include "daemon/cache/cache.h"
 #include "daemon/http/sink.h"
-#include "daemon/mount/clock.h"
 #include "daemon/mount/fetch_worker.h"
 #include "daemon/oss/get.h"
 #include "daemon/oss/retry.h"

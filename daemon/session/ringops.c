@@ -257,8 +257,11 @@ void ringops_on_kick(int fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	s->counts.kicks++;
-	drain(s);
-	/* Touches after the ring: one that saw the ring awake did not kick. */
+	/* Touches before fetches: what was read already is what a fetch may push out. */
+	(void)ringops_pulse(s);
+	if (!session_is_dead(s))
+		drain(s);
+	/* And after the ring: a touch that saw the ring awake did not kick. */
 	if (!session_is_dead(s))
 		(void)ringops_pulse(s);
 	if (!session_is_dead(s))
