@@ -597,6 +597,8 @@ static void stop(struct daemon *d)
 	worker_free(d->control);
 	place_release(&d->place);
 	drop_keys(&d->keys);
+	if (d->sessions != NULL)
+		log_info("ended");
 	logplace_close(&d->logs);
 	if (d->now != d->boot)
 		settings_free(d->now);
@@ -619,7 +621,6 @@ static int run(struct daemon *d)
 	r = worker_run(d->control);
 	if (r != 0)
 		log_error("the event loop broke: %s", strerror(-r));
-	log_info("ended");
 	return r != 0;
 }
 

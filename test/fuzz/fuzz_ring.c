@@ -32,7 +32,7 @@ static void write_word(struct client *c, const struct step *st)
 
 static void step(struct client *c, const struct step *st)
 {
-	uint32_t slot;
+	uint32_t slot = 0;
 
 	if (st->kind % 4 == 3) {
 		write_word(c, st);

@@ -63,7 +63,7 @@ static void note_touch(uint32_t object, uint32_t chunk, void *arg)
 /* As a client does it.  True: it would kick. */
 static bool submit(struct fixture *f, uint32_t chunk)
 {
-	uint32_t slot;
+	uint32_t slot = 0;
 
 	assert_int_equal(ring_reserve(&f->client_submit, &slot), 0);
 	f->mem->submissions[slot] =
@@ -225,7 +225,7 @@ static void test_one_sleep_gets_one_signal(void **state)
 {
 	struct fixture *f = *state;
 	const struct wire_completion c = { .token = 1 };
-	uint32_t slot;
+	uint32_t slot = 0;
 
 	assert_int_equal(ringsvc_complete(&f->rs, &c), 0); /* the client is awake */
 	assert_int_equal(ring_peek(&f->client_complete, &slot), 0);
@@ -239,7 +239,7 @@ static void test_completions_that_find_no_room_wait_in_order(void **state)
 {
 	struct fixture *f = *state;
 	struct wire_completion c = { 0 };
-	uint32_t slot;
+	uint32_t slot = 0;
 	unsigned i;
 
 	for (i = 0; i < WIRE_NR_COMPLETIONS + RINGSVC_BACKLOG_MAX; i++) {

@@ -44,8 +44,8 @@ static void fill(struct object *o, uint32_t chunk)
 /* Let the loop run until the client is signalled and a completion is there. */
 static struct wire_completion next_completion(struct fixture *f)
 {
-	struct wire_completion c;
-	uint32_t slot;
+	struct wire_completion c = { 0 };
+	uint32_t slot = 0;
 	int waited;
 
 	for (waited = 0; waited < PATIENCE_MS; waited++) {
@@ -458,7 +458,7 @@ static void test_more_fetches_than_completions_fit_are_all_answered(void **state
 	struct fixture *f = *state;
 	const uint32_t o = open_file(f);
 	unsigned sent = 0, got = 0;
-	uint32_t slot;
+	uint32_t slot = 0;
 	int idle;
 
 	for (idle = 0; got < 3000 && idle < PATIENCE_MS;) {
