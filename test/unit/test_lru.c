@@ -72,10 +72,36 @@ static void test_readahead_evicts_only_what_was_touched(void **state)
 	object_use(o);
 	load_all(o, 0, 4, FETCH_READAHEAD);
 	assert_int_equal(fill_begin(o, 4, FETCH_READAHEAD, &fill), -ENOSPC);
+	/* The reader stands in what it touched last. */
 	chunk_touch(o, 0);
+	assert_int_equal(fill_begin(o, 4, FETCH_READAHEAD, &fill), -ENOSPC);
+	chunk_touch(o, 1);
 	assert_int_equal(load(o, 4, FETCH_READAHEAD), 0);
 	assert_string_equal(present(&f, o), "1234");
 	assert_int_equal(fill_begin(o, 5, FETCH_READAHEAD, &fill), -ENOSPC);
+	object_unref(o);
+	fixture_end(&f);
+}
+
+/* A reader passes chunk 0 while it is still arriving, and is in chunk 1 when 0 is whole. */
+static void test_the_order_is_that_of_touches_not_of_arrivals(void **state)
+{
+	struct fixture f;
+	struct object *o;
+	struct fill *fill;
+
+	(void)state;
+	fixture_start(&f, 4 * CHUNK, VERIFY_OFF);
+	o = fixture_object(&f, 8 * CHUNK);
+	object_use(o);
+	load_all(o, 1, 3, FETCH_READAHEAD);
+	assert_int_equal(fill_begin(o, 0, FETCH_READAHEAD, &fill), 0);
+	chunk_touch(o, 0);
+	chunk_touch(o, 1);
+	write_rest(fill, false);
+	assert_int_equal(fill_finish(fill, 0), 0);
+	assert_int_equal(load(o, 4, FETCH_READAHEAD), 0);
+	assert_string_equal(present(&f, o), "1234");
 	object_unref(o);
 	fixture_end(&f);
 }
@@ -228,6 +254,7 @@ static void test_prefetch_leaves_half_to_opened_objects(void **state)
 	struct fixture f;
 	struct object *closed, *opened;
 	struct fill *fill;
+	uint32_t i;
 
 	(void)state;
 	fixture_start(&f, 8 * CHUNK, VERIFY_OFF);
@@ -243,8 +270,8 @@ static void test_prefetch_leaves_half_to_opened_objects(void **state)
 	assert_int_equal(fill_begin(opened, 4, FETCH_READAHEAD, &fill), -ENOSPC);
 	/* Once it is opened its chunks are no longer nobody's. */
 	object_use(closed);
-	chunk_touch(opened, 0);
-	chunk_touch(opened, 1);
+	for (i = 0; i < 4; i++)
+		chunk_touch(opened, i);
 	assert_int_equal(load(closed, 4, FETCH_PREFETCH), 0);
 	assert_string_equal(present(&f, closed), "01234");
 	assert_string_equal(present(&f, opened), "23");
@@ -305,6 +332,7 @@ int main(void)
 		cmocka_unit_test(test_demand_evicts_what_was_touched_longest_ago),
 		cmocka_unit_test(test_demand_then_evicts_the_newest_that_nobody_touched),
 		cmocka_unit_test(test_readahead_evicts_only_what_was_touched),
+		cmocka_unit_test(test_the_order_is_that_of_touches_not_of_arrivals),
 		cmocka_unit_test(test_who_was_refused_hears_of_room_once),
 		cmocka_unit_test(test_room_for_demand_is_an_arrival_too),
 		cmocka_unit_test(test_what_was_asked_for_is_held_until_it_is_touched),
