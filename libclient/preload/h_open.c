@@ -55,6 +55,7 @@ int open_spot(const struct spot *s, int flags)
 	uint64_t placeholder;
 	struct file *f;
 	struct ofd *o;
+	bool first;
 	int fd, r;
 
 	if (s->kind == SPOT_ERROR)
@@ -62,15 +63,16 @@ int open_spot(const struct spot *s, int flags)
 	r = judge_flags(flags);
 	if (r != 0)
 		return r;
-	warn_of_local(s);
 	r = store_open(s->snap, s->entry, &f);
 	if (r != 0)
 		return r;
-	fd = placeholder_open(f, flags, &placeholder);
+	fd = placeholder_open(f, flags, &placeholder, &first);
 	if (fd < 0) {
 		file_put(f);
 		return fd;
 	}
+	if (first)
+		warn_of_local(s);
 	o = fds_new(f, (uint32_t)flags & (O_PATH | O_NONBLOCK | O_APPEND | O_NOATIME | O_DIRECT),
 		    placeholder);
 	if (o == NULL) {

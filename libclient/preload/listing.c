@@ -9,7 +9,7 @@
 
 #include <stdbool.h>
 
-#define FIRST_ROOM 4096u
+#define FIRST_ROOM 2048u
 
 /*
  * Positions: [0, local_len) is an offset in the local entries, local_len + i is
@@ -23,9 +23,10 @@ struct listing {
 	char *local; /* as the kernel gives them, names that the store hides left out */
 	size_t local_len;
 	size_t room;
-	uint8_t *on_disk; /* a bit for each child: a directory among the local entries */
 	int64_t position;
 	struct dirent64 shown;
+	char first[FIRST_ROOM]; /* enough for most */
+	uint8_t on_disk[];	/* a bit for each child: a directory among the local entries */
 };
 
 static const struct snapshot_entry *directory(const struct listing *l)
@@ -35,18 +36,16 @@ static const struct snapshot_entry *directory(const struct listing *l)
 
 int listing_new(int fd, struct snap *snap, uint32_t entry, struct listing **ret_listing)
 {
-	struct listing *l = arena_alloc(sizeof(*l));
+	uint32_t nr = snap_tree(snap)->entries[entry].nr_children;
+	struct listing *l = arena_alloc(sizeof(*l) + nr / 8 + 1);
 
 	if (l == NULL)
 		return -ENOMEM;
 	l->fd = fd;
 	l->snap = snap;
 	l->entry = entry;
-	l->on_disk = arena_alloc(directory(l)->nr_children / 8 + 1);
-	if (l->on_disk == NULL) {
-		arena_free(l);
-		return -ENOMEM;
-	}
+	l->local = l->first;
+	l->room = sizeof(l->first);
 	*ret_listing = l;
 	return 0;
 }
@@ -56,24 +55,25 @@ void listing_free(struct listing *l)
 	if (l == NULL)
 		return;
 	snap_put(l->snap);
-	arena_free(l->local);
-	arena_free(l->on_disk);
+	if (l->local != l->first)
+		arena_free(l->local);
 	arena_free(l);
 }
 
 /* Room for one more piece of the kernel's. */
 static int make_room(struct listing *l)
 {
-	size_t room = l->room == 0 ? FIRST_ROOM : l->room * 2;
+	size_t room = l->room * 2;
 	char *more;
 
-	if (l->room - l->local_len >= FIRST_ROOM / 2)
+	if (l->room - l->local_len >= FIRST_ROOM / 2) /* more than any one entry */
 		return 0;
 	more = arena_alloc(room);
 	if (more == NULL)
 		return -ENOMEM;
 	mem_copy(more, l->local, l->local_len);
-	arena_free(l->local);
+	if (l->local != l->first)
+		arena_free(l->local);
 	l->local = more;
 	l->room = room;
 	return 0;

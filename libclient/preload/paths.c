@@ -1,17 +1,15 @@
 #include "libclient/preload/paths.h"
 
-#include "libclient/core/arena.h"
 #include "libclient/core/mem.h"
 #include "libclient/core/sys.h"
 #include "libclient/core/view.h"
 #include "libclient/preload/fds.h"
 #include "libclient/preload/pathtext.h"
+#include "libclient/preload/search.h"
 #include "libclient/preload/skeleton.h"
 #include "libclient/preload/store.h"
 
 #include <limits.h>
-
-#define MAX_LINKS 40
 
 size_t paths_dir_len;
 static char dir[PATH_MAX];
@@ -75,8 +73,7 @@ static bool walk(struct spot *s, uint32_t from, const char *path)
 	return false;
 }
 
-/* A path below MODEL_DIR whose first part is `base` (relative to it) and whose rest is `path`. */
-static bool walk_below(struct spot *s, const char *base, const char *path)
+bool paths_walk(struct spot *s, const char *base, const char *path)
 {
 	int error;
 
@@ -90,8 +87,7 @@ static bool walk_below(struct spot *s, const char *base, const char *path)
 	return walk(s, 0, base) && s->kind == SPOT_DIR && walk(s, s->entry, path);
 }
 
-/* An absolute path by its text: below MODEL_DIR in either form? */
-static bool rest_of(const char *path, const char **ret_rest)
+bool paths_rest(const char *path, const char **ret_rest)
 {
 	const char *top;
 	size_t top_len;
@@ -108,132 +104,15 @@ void paths_look_on(struct spot *s)
 	const char *rest;
 
 	if (s->path[0] == '/') {
-		if (rest_of(s->path, &rest))
-			walk_below(s, "", rest);
+		if (paths_rest(s->path, &rest))
+			paths_walk(s, "", rest);
 		return;
 	}
 	if (s->dirfd == AT_FDCWD ? __atomic_load_n(&cwd_inside, __ATOMIC_RELAXED) == 0
 				 : !fds_is_dir(s->dirfd))
 		return;
 	if (skeleton_rest(s->dirfd, buf, sizeof(buf), &rest))
-		walk_below(s, rest, s->path);
-}
-
-/* ---- after the kernel's ENOENT ------------------------------------------------------ */
-
-/* What a search that follows links carries along; too large for a small stack. */
-struct search {
-	char path[PATH_MAX];   /* what remains to be found, relative to dirfd */
-	char parent[PATH_MAX]; /* its parent, for the kernel */
-	char buf[PATH_MAX];
-	int dirfd;
-	int own_fd; /* dirfd when it is ours to close, else -1 */
-};
-
-/* Open the nearest directory above the path that exists; *ret_rest: what lies below it. */
-static int open_above(struct search *w, const char **ret_rest)
-{
-	size_t len = mem_len(w->path), cut;
-
-	while (len > 1 && w->path[len - 1] == '/')
-		len--;
-	for (;;) {
-		int fd;
-
-		cut = pathtext_last(w->path, len);
-		*ret_rest = w->path + cut;
-		while (cut > 1 && w->path[cut - 1] == '/')
-			cut--;
-		mem_copy(w->parent, cut == 0 ? "." : w->path, cut == 0 ? 1 : cut);
-		w->parent[cut == 0 ? 1 : cut] = '\0';
-		fd = sys_openat(w->dirfd, w->parent, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
-		if (fd != -ENOENT || cut == 0 || (cut == 1 && w->path[0] == '/'))
-			return fd;
-		len = cut;
-	}
-}
-
-/*
- * Is the first component of `rest` in the open directory a symbolic link?  Then
- * go on with its target and what follows.  `rest` points into w->path.
- */
-static bool follow(struct search *w, int above, const char *rest, bool follow_last)
-{
-	size_t len = 0, tail;
-	ssize_t n;
-
-	while (rest[len] != '\0' && rest[len] != '/')
-		len++;
-	tail = mem_len(rest + len);
-	if (len == 0 || (tail == 0 && !follow_last))
-		return false;
-	mem_copy(w->parent, rest, len);
-	w->parent[len] = '\0';
-	n = sys_call4(__NR_readlinkat, above, w->parent, w->buf, sizeof(w->buf) - 1);
-	if (n <= 0 || (size_t)n + tail >= sizeof(w->path))
-		return false;
-	mem_move(w->path + n, rest + len, tail + 1);
-	mem_copy(w->path, w->buf, (size_t)n);
-	if (w->own_fd >= 0)
-		sys_close(w->own_fd);
-	w->own_fd = above;
-	w->dirfd = above;
-	return true;
-}
-
-/* What stands before a ".." must be on disk before the kernel can climb from it. */
-static bool made_for_climbing(const struct spot *s)
-{
-	return s->kind == SPOT_NONE && s->snap != NULL && paths_make_dir(s->snap, s->entry) == 1;
-}
-
-/* One round: true when the spot is known or the search is over, false to go on. */
-static bool search_once(struct spot *s, struct search *w)
-{
-	const char *rest, *base;
-	bool again = false;
-	int above;
-
-	if (w->path[0] == '/' && rest_of(w->path, &rest)) {
-		if (walk_below(s, "", rest) && s->kind != SPOT_LOCAL)
-			return true;
-		if (made_for_climbing(s))
-			return false;
-	}
-	above = open_above(w, &rest);
-	if (above < 0)
-		return true;
-	if (skeleton_rest(above, w->buf, sizeof(w->buf), &base)) {
-		walk_below(s, base, rest);
-		again = made_for_climbing(s);
-	}
-	if (again || (s->kind != SPOT_NONE && s->kind != SPOT_LOCAL) ||
-	    !follow(w, above, rest, (s->flags & PATHS_NOFOLLOW) == 0)) {
-		sys_close(above);
-		return !again;
-	}
-	return false;
-}
-
-static void search(struct spot *s)
-{
-	struct search *w;
-	size_t len = mem_len(s->path);
-	int i;
-
-	if (len >= PATH_MAX)
-		return;
-	w = arena_alloc(sizeof(*w));
-	if (w == NULL)
-		return;
-	mem_copy(w->path, s->path, len + 1);
-	w->dirfd = s->dirfd;
-	w->own_fd = -1;
-	for (i = 0; i < MAX_LINKS && !search_once(s, w); i++)
-		;
-	if (w->own_fd >= 0)
-		sys_close(w->own_fd);
-	arena_free(w);
+		paths_walk(s, rest, s->path);
 }
 
 bool paths_again_on(struct spot *s)
@@ -248,7 +127,7 @@ bool paths_again_on(struct spot *s)
 		if (s->kind == SPOT_LOCAL)
 			made = paths_make_dir(s->snap, s->entry) == 1;
 		if (!made)
-			search(s);
+			search_path(s);
 		if (s->kind >= SPOT_FILE)
 			return true;
 	}
@@ -320,7 +199,7 @@ int paths_dir_of_fd(int fd, struct snap **ret_snap, uint32_t *ret_entry)
 	if (!skeleton_rest(fd, buf, sizeof(buf), &rest))
 		return 0;
 	paths_look(&s, AT_FDCWD, NULL, 0);
-	walk_below(&s, "", rest);
+	paths_walk(&s, "", rest);
 	if (s.kind == SPOT_DIR) {
 		*ret_snap = s.snap;
 		*ret_entry = s.entry;

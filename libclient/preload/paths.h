@@ -82,6 +82,19 @@ static inline void paths_done(struct spot *s)
 		paths_done_on(s);
 }
 
+/* ---- for search.c ------------------------------------------------------------------- */
+
+/* An absolute path by its text: below MODEL_DIR in either form?  *ret_rest: what follows. */
+bool paths_rest(const char *path, const char **ret_rest);
+/*
+ * What the tree says of `path` below the directory `base` (relative to MODEL_DIR).
+ * False, and SPOT_NONE, when that cannot be told by the text: it climbs from
+ * s->entry.  Attaches the mount if need be.
+ */
+bool paths_walk(struct spot *s, const char *base, const char *path);
+
+/* ---- MODEL_DIR ------------------------------------------------------------------------- */
+
 /* MODEL_DIR as configured, and its device: that of every store file. */
 const char *paths_dir(void);
 dev_t paths_device(void);

@@ -170,7 +170,7 @@ static void keep(const struct file *f, int fd, uint64_t placeholder)
 	};
 }
 
-int placeholder_open(const struct file *f, int flags, uint64_t *ret_ino)
+int placeholder_open(const struct file *f, int flags, uint64_t *ret_ino, bool *ret_first)
 {
 	bool in = enter(), high;
 	struct stat st;
@@ -178,6 +178,7 @@ int placeholder_open(const struct file *f, int flags, uint64_t *ret_ino)
 
 	if (in)
 		fd = open_kept(f, flags, ret_ino);
+	*ret_first = fd == -ENOENT;
 	if (fd != -ENOENT)
 		goto out;
 	fd = make(f);

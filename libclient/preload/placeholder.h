@@ -21,9 +21,10 @@ struct file;
 
 /*
  * A descriptor at the lowest free number.  flags: O_CLOEXEC and O_PATH count.
- * *ret_ino is the placeholder's own inode.  A negative errno.
+ * *ret_ino is the placeholder's own inode; *ret_first: none was at hand for this
+ * object.  A negative errno.
  */
-int placeholder_open(const struct file *f, int flags, uint64_t *ret_ino);
+int placeholder_open(const struct file *f, int flags, uint64_t *ret_ino, bool *ret_first);
 
 /* A descriptor that this module keeps for itself. */
 bool placeholder_owns_fd(int fd);

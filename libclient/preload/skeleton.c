@@ -80,6 +80,13 @@ dev_t skeleton_device(void)
 	return device;
 }
 
+bool skeleton_is_on(dev_t dev)
+{
+	size_t len;
+
+	return skeleton_real(&len) != NULL && device == dev;
+}
+
 int skeleton_make(const char *path, size_t len)
 {
 	char buf[PATH_MAX], name[32];

@@ -19,7 +19,9 @@ void skeleton_start(const char *dir, size_t len);
 
 /* MODEL_DIR free of symbolic links, or NULL while it does not exist. */
 const char *skeleton_real(size_t *ret_len);
-dev_t skeleton_device(void);
+dev_t skeleton_device(void); /* makes MODEL_DIR if need be; 0: that cannot be */
+/* Does MODEL_DIR exist, on this device? */
+bool skeleton_is_on(dev_t dev);
 
 /* Make a directory and those above it.  1: made, 0: there already, or -errno. */
 int skeleton_make(const char *path, size_t len);
