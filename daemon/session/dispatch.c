@@ -17,19 +17,18 @@ static const struct op {
 	const char *name;
 	size_t fixed_len; /* exactly, or at least if `has_strings` */
 	bool has_strings;
-	bool holds_secrets;
 } ops[WIRE_NR_TYPES] = {
-	[WIRE_HELLO] = { op_hello, "HELLO", sizeof(struct wire_hello), false, false },
-	[WIRE_MOUNT] = { op_mount, "MOUNT", sizeof(struct wire_mount), true, true },
-	[WIRE_SNAPSHOT] = { op_snapshot, "SNAPSHOT", sizeof(struct wire_snapshot), false, false },
-	[WIRE_OPEN] = { op_open, "OPEN", sizeof(struct wire_open), true, false },
-	[WIRE_CLOSE] = { op_close, "CLOSE", sizeof(struct wire_object), false, false },
-	[WIRE_PIN] = { op_pin, "PIN", sizeof(struct wire_pin), false, false },
-	[WIRE_UNPIN] = { op_unpin, "UNPIN", sizeof(struct wire_pin), false, false },
-	[WIRE_PREFETCH] = { op_prefetch, "PREFETCH", sizeof(struct wire_path), true, false },
-	[WIRE_UMOUNT] = { op_umount, "UMOUNT", sizeof(struct wire_path), true, false },
-	[WIRE_STATUS] = { op_status, "STATUS", sizeof(struct wire_head), false, false },
-	[WIRE_VERIFY] = { op_verify, "VERIFY", sizeof(struct wire_object), false, false },
+	[WIRE_HELLO] = { op_hello, "HELLO", sizeof(struct wire_hello), false },
+	[WIRE_MOUNT] = { op_mount, "MOUNT", sizeof(struct wire_mount), true },
+	[WIRE_SNAPSHOT] = { op_snapshot, "SNAPSHOT", sizeof(struct wire_snapshot), false },
+	[WIRE_OPEN] = { op_open, "OPEN", sizeof(struct wire_open), true },
+	[WIRE_CLOSE] = { op_close, "CLOSE", sizeof(struct wire_object), false },
+	[WIRE_PIN] = { op_pin, "PIN", sizeof(struct wire_pin), false },
+	[WIRE_UNPIN] = { op_unpin, "UNPIN", sizeof(struct wire_pin), false },
+	[WIRE_PREFETCH] = { op_prefetch, "PREFETCH", sizeof(struct wire_path), true },
+	[WIRE_UMOUNT] = { op_umount, "UMOUNT", sizeof(struct wire_path), true },
+	[WIRE_STATUS] = { op_status, "STATUS", sizeof(struct wire_head), false },
+	[WIRE_VERIFY] = { op_verify, "VERIFY", sizeof(struct wire_object), false },
 };
 
 /* HELLO says its version twice: the second place is one that all versions agree on. */
@@ -89,21 +88,22 @@ static void run_message(struct session *s, const struct wire_head *req)
 		return;
 	}
 	op->run(s, req);
-	if (op->holds_secrets)
-		wipe(s->all->message, sizeof(s->all->message));
 }
 
 void dispatch_message(struct session *s, size_t n)
 {
-	const struct wire_head *req = (const struct wire_head *)s->all->message;
+	struct sessions *ss = s->all;
+	const struct wire_head *req = (const struct wire_head *)ss->message;
 
 	s->counts.messages++;
 	if (n < sizeof(*req) || n > WIRE_MAX || req->magic != WIRE_MAGIC || req->len != n) {
-		s->all->nr_broken++;
+		ss->nr_broken++;
 		session_close(s, "a packet of %zu bytes that is no message of ours", n);
-		return;
+	} else {
+		run_message(s, req);
 	}
-	run_message(s, req);
+	/* It may have held keys, whatever became of it. */
+	wipe(ss->message, n < sizeof(ss->message) ? n : sizeof(ss->message));
 }
 
 void dispatch_on_readable(int fd, short what, void *arg)

@@ -145,7 +145,7 @@ struct sessions {
 	unsigned calm;		      /* pulses without any reason for another */
 	struct session_counts counts; /* of sessions that are gone, and of all messages */
 	uint64_t nr_opened, nr_broken;
-	/* One message at a time is read and judged; wiped where it held a secret. */
+	/* One message at a time is read, judged and wiped. */
 	_Alignas(8) char message[WIRE_MAX + 8];
 };
 
