@@ -136,8 +136,8 @@ except OSError as e:
     p = subprocess.Popen([sys.executable, "-c", program, d.path("w.bin")], env=d.preload(), stdin=subprocess.PIPE,
                          stdout=subprocess.PIPE, text=True)
     assert p.stdout.readline().strip() == body(5, size)[:1000].hex()
-    served.limits(per_connection_bps=0)
     served.put(NAME, body(6, size))
+    served.limits(per_connection_bps=0)
     out, _ = p.communicate("\n", timeout=60)
     assert out.strip() == "ESTALE"
     assert any("w/w.bin" in line and "changed" in line for line in d.log().splitlines())

@@ -161,7 +161,7 @@ def test_warm_reads_make_no_system_call(how, start_daemon, store):
     store.put("models/w/w.bin", body(11, 16 * MiB))
     d = start_daemon(prefix="w/")
     if how == "preload":
-        argv = [BUILD / "test/programs/preadloop", d.path("w.bin"), "100000"]
+        argv = [BUILD / "test/programs/preadloop", d.path("w.bin"), "100000", "4096"]
         env = d.preload()
     else:
         argv = [BUILD / "test/programs/capi_preadloop", "w.bin", "100000"]
