@@ -372,6 +372,7 @@ static void reload(struct daemon *d)
 	if (d->now != d->boot)
 		settings_free(d->now);
 	d->now = fresh;
+	log_info("reloaded %s", d->config_path != NULL ? d->config_path : "the defaults");
 }
 
 static void on_reload(evutil_socket_t signo, short what, void *arg)
@@ -383,7 +384,6 @@ static void on_reload(evutil_socket_t signo, short what, void *arg)
 	(void)sdnotify_reloading();
 	logplace_reopen(&d->logs);
 	reload(d);
-	log_info("reloaded %s", d->config_path != NULL ? d->config_path : "the defaults");
 	(void)sdnotify("READY=1");
 }
 
