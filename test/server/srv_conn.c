@@ -199,8 +199,11 @@ static int begin_reply(struct srv_conn *c)
 	uint64_t delay = (uint64_t)c->plan.delay_ms;
 
 	/* Delays and limits are for the store, not for its controls. */
-	if (c->in_flight)
+	if (c->in_flight) {
 		delay += atomic_load(&c->store->limits.first_byte_ms);
+		srv_limits_begin(&c->store->limits, &c->out.level);
+		c->limited = true;
+	}
 
 	srv_reply_finish(c);
 	c->wake_ns = delay > 0 ? srv_mono_ns() + delay * 1000000 : 0;

@@ -91,6 +91,7 @@ struct srv_conn {
 	uint64_t wake_ns; /* run again then; 0: no timer */
 	uint64_t nr_requests;
 	bool in_flight;
+	bool limited; /* between srv_limits_begin() and _end() */
 	bool counted; /* has asked for more than controls */
 	struct srv_buf in;
 	size_t in_at;

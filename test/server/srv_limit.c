@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-/* What may be saved up while a thread is late, and the least worth waking up for. */
+/* What may be saved up while our thread is late, and the least worth waking up for. */
 #define SAVE_SECONDS  0.10
 #define GRAIN_SECONDS 0.004
 
@@ -32,23 +32,29 @@ void srv_limits_set(struct srv_limits *l, const struct srv_limits_wish *wish)
 	pthread_mutex_unlock(&l->lock);
 }
 
-static uint64_t take(struct srv_bucket_level *b, uint64_t bps, uint64_t want, uint64_t now,
-		     uint64_t *wake)
+/* The least that is worth sending. */
+static double grain_of(uint64_t bps)
 {
-	double save = (double)bps * SAVE_SECONDS, grain = (double)bps * GRAIN_SECONDS;
+	double grain = (double)bps * GRAIN_SECONDS;
+
+	return grain > 1 ? grain : 1;
+}
+
+/* With the bucket's lock held: the time must not be read before. */
+static uint64_t take(struct srv_bucket_level *b, uint64_t bps, uint64_t want, uint64_t *wake)
+{
+	uint64_t now = srv_mono_ns();
+	double grain = grain_of(bps), save = (double)bps * SAVE_SECONDS;
 	uint64_t wait;
 
-	if (save < 2)
-		save = 2;
-	if (grain < 1)
-		grain = 1;
-	if (b->at_ns == 0) {
+	if (b->at_ns == 0)
 		b->level = 0;
-	} else {
+	else
 		b->level += (double)(now - b->at_ns) * (double)bps / 1e9;
-		if (b->level > save)
-			b->level = save;
-	}
+	if (save < grain + 1)
+		save = grain + 1;
+	if (b->level > save)
+		b->level = save;
 	b->at_ns = now;
 	if (grain > (double)want)
 		grain = (double)want;
@@ -64,25 +70,53 @@ static uint64_t take(struct srv_bucket_level *b, uint64_t bps, uint64_t want, ui
 	return 0;
 }
 
+/* Forget what came in since the bucket was last asked, but for one grain. */
+static void wake_up(struct srv_bucket_level *b, uint64_t bps)
+{
+	uint64_t now = srv_mono_ns();
+
+	if (b->at_ns == 0 || bps == 0)
+		return;
+	b->level += (double)(now - b->at_ns) * (double)bps / 1e9;
+	if (b->level > grain_of(bps))
+		b->level = grain_of(bps);
+	b->at_ns = now;
+}
+
+void srv_limits_begin(struct srv_limits *l, struct srv_bucket_level *own)
+{
+	wake_up(own, atomic_load_explicit(&l->per_connection_bps, memory_order_relaxed));
+	pthread_mutex_lock(&l->lock);
+	if (l->replies++ == 0)
+		wake_up(&l->total, atomic_load_explicit(&l->total_bps, memory_order_relaxed));
+	pthread_mutex_unlock(&l->lock);
+}
+
+void srv_limits_end(struct srv_limits *l)
+{
+	pthread_mutex_lock(&l->lock);
+	l->replies--;
+	pthread_mutex_unlock(&l->lock);
+}
+
 uint64_t srv_limits_take(struct srv_limits *l, struct srv_bucket_level *own, uint64_t drip_bps,
 			 uint64_t want, uint64_t *ret_wake_ns)
 {
 	uint64_t bps = atomic_load_explicit(&l->per_connection_bps, memory_order_relaxed);
 	uint64_t total = atomic_load_explicit(&l->total_bps, memory_order_relaxed);
-	uint64_t now, got;
+	uint64_t got;
 
 	if (drip_bps != 0 && (bps == 0 || drip_bps < bps))
 		bps = drip_bps;
 	if (bps == 0 && total == 0)
 		return want;
-	now = srv_mono_ns();
 	*ret_wake_ns = 0;
 	if (bps != 0)
-		want = take(own, bps, want, now, ret_wake_ns);
+		want = take(own, bps, want, ret_wake_ns);
 	if (want == 0 || total == 0)
 		return want;
 	pthread_mutex_lock(&l->lock);
-	got = take(&l->total, total, want, now, ret_wake_ns);
+	got = take(&l->total, total, want, ret_wake_ns);
 	pthread_mutex_unlock(&l->lock);
 	if (bps != 0)
 		own->level += (double)(want - got);
@@ -108,8 +142,8 @@ bool srv_limits_admit(struct srv_limits *l)
 
 	if (qps == 0)
 		return true;
-	now = srv_mono_ns();
 	pthread_mutex_lock(&l->lock);
+	now = srv_mono_ns();
 	/* A second's worth may come at once. */
 	if (l->requests.at_ns == 0)
 		l->requests.level = (double)qps;

@@ -23,6 +23,7 @@ struct srv_limits {
 	pthread_mutex_t lock;
 	struct srv_bucket_level total;
 	struct srv_bucket_level requests;
+	unsigned replies; /* under way */
 };
 
 void srv_limits_init(struct srv_limits *l);
@@ -37,6 +38,10 @@ void srv_limits_set(struct srv_limits *l, const struct srv_limits_wish *wish);
 
 /* May one more request be served now? */
 bool srv_limits_admit(struct srv_limits *l);
+
+/* Around every reply.  What is saved up while there is none is lost. */
+void srv_limits_begin(struct srv_limits *l, struct srv_bucket_level *own);
+void srv_limits_end(struct srv_limits *l);
 
 /*
  * How much of want may be sent by a connection whose own bucket is `own` and whose drip rate is

@@ -403,6 +403,9 @@ void srv_route_end(struct srv_conn *c)
 	if (c->in_flight)
 		srv_counts_flight(&c->store->counts, -1);
 	c->in_flight = false;
+	if (c->limited)
+		srv_limits_end(&c->store->limits);
+	c->limited = false;
 	srv_intake_fini(&c->intake);
 	srv_object_unref(c->parked_on);
 	c->parked_on = NULL;
