@@ -241,8 +241,15 @@ static void replace(struct ofd **slot, struct ofd *o)
 
 int fds_enter(int fd, struct ofd *o)
 {
-	struct ofd **slot = make_slot(fd);
+	struct ofd **slot;
 
+	if (in_vfork_child()) {
+		/* Its parent has no such descriptor; the program that it starts will know it. */
+		if (is_ofd(o))
+			fds_put(o);
+		return 0;
+	}
+	slot = make_slot(fd);
 	if (slot == NULL)
 		return fd >= FDS_PER_PAGE * FDS_NR_PAGES ? -EMFILE : -ENOMEM;
 	replace(slot, o);

@@ -1,7 +1,7 @@
 /*
  * h_mmap.c - hooks: mapping store files by the rule that is always right: wait
  * until the range is there, claim it, map it.  What is larger than the cache may
- * hold becomes private memory, filled through the cache.
+ * hold becomes memory of one's own, filled through the cache.
  */
 #include "libclient/core/file.h"
 #include "libclient/core/sys.h"
@@ -111,40 +111,53 @@ static void say_too_big(const struct file *f, uint64_t need, uint64_t available)
 		 " MiB are available: raise cache.size so that the file fits it, or use reads");
 }
 
-/* Private memory, filled through the cache. */
+/* Fill a memory file with bytes of the object. */
+static int fill(struct file *f, int fd, uint64_t off, size_t want)
+{
+	size_t done = 0;
+	ssize_t r = 0;
+	char *mem;
+
+	r = sys_ftruncate(fd, (int64_t)want);
+	if (r != 0)
+		return (int)r;
+	mem = sys_mmap(NULL, want, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (sys_is_error(mem))
+		return (int)(long)mem;
+	while (done < want) {
+		r = file_read(f, mem + done, want - done < STEP ? want - done : STEP, off + done);
+		if (r <= 0)
+			break;
+		done += (size_t)r;
+	}
+	sys_munmap(mem, want);
+	if (done < want)
+		return r < 0 ? (int)r : -EIO;
+	return 0;
+}
+
+/*
+ * Memory of this process alone, filled through the cache.  A memory file, not
+ * anonymous memory: after MADV_DONTNEED its bytes come back, and not zeros.
+ */
 static void *map_copy(struct file *f, const struct wish *w, size_t want)
 {
-	size_t filled = (want + PAGE - 1) & ~(size_t)(PAGE - 1), done;
 	uint64_t available = memory_available();
-	struct hold *gone = NULL;
-	char *mem;
-	ssize_t r;
+	struct wish copy = *w;
+	void *mem;
+	int fd, r;
 
 	if (want > available) {
 		say_too_big(f, want, available);
 		return (void *)(long)-ENOMEM;
 	}
-	if ((w->flags & MAP_FIXED) != 0)
-		gone = maps_cut((uintptr_t)w->addr, w->len);
-	mem = sys_mmap(w->addr, w->len, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
-			       (w->flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)),
-		       -1, 0);
-	hold_drop_all(gone);
-	if (sys_is_error(mem))
-		return mem;
-	sys_madvise(mem, w->len, MADV_HUGEPAGE);
-	for (done = 0; done < want; done += (size_t)r) {
-		r = file_read(f, mem + done, want - done < STEP ? want - done : STEP,
-			      (uint64_t)w->off + done);
-		if (r <= 0) {
-			sys_munmap(mem, w->len);
-			return (void *)(long)(r < 0 ? r : -EIO);
-		}
-	}
-	sys_call3(__NR_mprotect, mem, filled, w->prot);
-	if (w->len > filled)
-		sys_call3(__NR_mprotect, mem + filled, w->len - filled, PROT_NONE);
+	fd = sys_memfd_create("ossc-copy", MFD_CLOEXEC);
+	if (fd < 0)
+		return (void *)(long)fd;
+	r = fill(f, fd, (uint64_t)w->off, want);
+	copy.off = 0;
+	mem = r == 0 ? map_fd(&copy, fd) : (void *)(long)r;
+	sys_close(fd);
 	return mem;
 }
 

@@ -194,10 +194,14 @@ int paths_dir_of_fd(int fd, struct snap **ret_snap, uint32_t *ret_entry)
 
 	if (!paths_on())
 		return 0;
-	if (!fds_is_dir(fd) && (sys_fstat(fd, &st) != 0 || st.st_dev != skeleton_device()))
+	if (!fds_is_dir(fd) &&
+	    (sys_fstat(fd, &st) != 0 || !skeleton_is_on(st.st_dev) || search_is_outside(&st)))
 		return 0;
-	if (!skeleton_rest(fd, buf, sizeof(buf), &rest))
+	if (!skeleton_rest(fd, buf, sizeof(buf), &rest)) {
+		if (!fds_is_dir(fd))
+			search_note_outside(&st);
 		return 0;
+	}
 	paths_look(&s, AT_FDCWD, NULL, 0);
 	paths_walk(&s, "", rest);
 	if (s.kind == SPOT_DIR) {

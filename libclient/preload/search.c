@@ -44,14 +44,14 @@ static uint64_t hash_of(const struct stat *st)
 	return h | 1;
 }
 
-static bool is_outside(const struct stat *st)
+bool search_is_outside(const struct stat *st)
 {
 	uint64_t h = hash_of(st);
 
 	return __atomic_load_n(&outside[h >> 58 & (NR_OUTSIDE - 1)], __ATOMIC_RELAXED) == h;
 }
 
-static void note_outside(const struct stat *st)
+void search_note_outside(const struct stat *st)
 {
 	uint64_t h = hash_of(st);
 
@@ -93,7 +93,7 @@ static void look_above(struct spot *s, struct search *w, const struct stat *st, 
 	const char *base;
 	int fd;
 
-	if (!skeleton_is_on(st->st_dev) || is_outside(st))
+	if (!skeleton_is_on(st->st_dev) || search_is_outside(st))
 		return;
 	fd = open_above(w);
 	if (fd < 0)
@@ -101,7 +101,7 @@ static void look_above(struct spot *s, struct search *w, const struct stat *st, 
 	if (skeleton_rest(fd, w->buf, sizeof(w->buf), &base))
 		paths_walk(s, base, rest);
 	else
-		note_outside(st);
+		search_note_outside(st);
 	sys_close(fd);
 }
 

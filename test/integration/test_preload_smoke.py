@@ -267,3 +267,72 @@ def test_the_library_shows_its_version():
     out = subprocess.run(["nm", "-D", str(LIBRARY)], capture_output=True, text=True, check=True).stdout
     assert re.search(r"ossc_preload_version_\d+\.\d+\.\d+", out)
     assert not re.search(r"@GLIBC", out)
+
+
+def test_a_mapping_larger_than_the_cache_is_right_and_stays_so(plain, start_daemon):
+    daemon = start_daemon({"cache": {"size": "4MiB", "chunkSize": "1MiB"}}, prefix="m/")
+    name = "model-00001-of-00002.safetensors"
+    out = python(daemon, f"""
+        import hashlib, mmap, os
+        f = open(os.environ["D"] + "/{name}", "rb")
+        m = mmap.mmap(f.fileno(), 0, mmap.MAP_PRIVATE, mmap.PROT_READ)
+        print(hashlib.sha256(m).hexdigest())
+        m.madvise(mmap.MADV_DONTNEED)
+        print(hashlib.sha256(m).hexdigest())
+        """)
+    assert out.split() == [model.sum_file(plain / name)] * 2
+
+
+@pytest.mark.parametrize("size", ["256MiB", "4MiB"])
+def test_threads_that_open_read_map_fork_and_close_see_no_wrong_byte(size, plain, start_daemon):
+    daemon = start_daemon({"cache": {"size": size, "chunkSize": "1MiB"}}, prefix="m/")
+    name = "model-00001-of-00002.safetensors"
+    rounds = 1000 if size == "256MiB" else 100
+    out = daemon.run(PROGRAMS / "thrash", daemon.path(name), plain / name, 8, rounds)
+    assert (out.returncode, out.stdout) == (0, b"right\n"), out.stderr.decode()
+
+
+def test_a_local_file_with_a_store_name_is_hidden_and_said_once(plain, mounted):
+    mounted.model_dir.mkdir()
+    (mounted.model_dir / "config.json").write_text("local\n")
+    out = mounted.run("cat", mounted.path("config.json"), mounted.path("config.json"))
+    assert out.stdout == (plain / "config.json").read_bytes() * 2
+    assert out.stderr.count(b"has the name of a store file") == 1
+    listed = mounted.run("ls", mounted.model_dir).stdout.split()
+    assert listed.count(b"config.json") == 1
+
+
+def test_the_daemons_death_is_an_error_or_a_new_daemon_but_never_a_wrong_byte(plain, mounted):
+    """A secondary starts no daemon: what was not read before fails, and a mapping stays right."""
+    first = subprocess.Popen(["cat", mounted.path("config.json"), "-"], env=mounted.preload(1),
+                             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    name = "model-00002-of-00002.safetensors"
+    code = textwrap.dedent(f"""
+        import errno, hashlib, mmap, os, sys
+        D = os.environ["MODEL_DIR"]
+        f = os.open(D + "/{name}", os.O_RDONLY)
+        g = os.open(D + "/gguf/model-q8_0.gguf", os.O_RDONLY)
+        m = mmap.mmap(g, 0, mmap.MAP_SHARED, mmap.PROT_READ)
+        print("mapped", flush=True)
+        sys.stdin.readline()
+        try:
+            h = hashlib.sha256()
+            while piece := os.read(f, 1 << 20):
+                h.update(piece)
+            print(h.hexdigest())
+        except OSError as e:
+            print(errno.errorcode[e.errno])
+        print(hashlib.sha256(m).hexdigest())
+        """)
+    second = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              env=mounted.preload(2, OSSC_WAIT_SEC="1"), text=True)
+    try:
+        assert second.stdout.readline() == "mapped\n"
+        mounted.kill()
+        read, mapped = second.communicate("go\n", timeout=100)[0].split()
+        assert read in ("EIO", model.sum_file(plain / name))
+        assert mapped == model.sum_file(plain / "gguf" / "model-q8_0.gguf")
+    finally:
+        for process in first, second:
+            process.kill()
+            process.wait()
