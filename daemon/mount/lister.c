@@ -15,7 +15,7 @@
 #include "daemon/base/log.h"
 
 #define PAGE_KEYS 1000
-#define TEXT_LEN  768
+#define TEXT_LEN  2048 /* the longest path, and what the store says */
 
 struct lister {
 	struct oss_list *list;
@@ -24,6 +24,7 @@ struct lister {
 	char *prefix;
 	char *oss_path;
 	uint64_t serial;
+	bool has_sources;
 	lister_done_fn *fn;
 	void *arg;
 };
@@ -75,6 +76,23 @@ static void log_faults(const struct lister *l)
 	}
 }
 
+/* Nothing was heard from the store: then it is not the store that knows what is wrong. */
+static const char *remedy(const struct lister *l, const struct oss_result *res)
+{
+	if (res->status != 0)
+		return "";
+	switch (res->error) {
+	case -EHOSTUNREACH:
+	case -ETIMEDOUT:
+		return l->has_sources ? "; check OSS_ENDPOINT, and that HTTP_SOURCE_IP has a way "
+					"to it"
+				      : "; check OSS_ENDPOINT";
+	case -EACCES:
+		return "; check OSS_ENDPOINT, and network.caFile in the daemon's configuration";
+	}
+	return "";
+}
+
 static int explain(const struct lister *l, const struct oss_result *res, char *text, size_t len)
 {
 	if (strcmp(res->code, "NoSuchBucket") == 0) {
@@ -88,8 +106,8 @@ static int explain(const struct lister *l, const struct oss_result *res, char *t
 		snprintf(text, len, "%s holds more than %u keys: mount a directory of it instead",
 			 l->oss_path, TREE_MAX_ENTRIES);
 	else
-		snprintf(text, len, "%s cannot be listed: %s", l->oss_path,
-			 res->text[0] != '\0' ? res->text : strerror(-res->error));
+		snprintf(text, len, "%s cannot be listed: %s%s", l->oss_path,
+			 res->text[0] != '\0' ? res->text : strerror(-res->error), remedy(l, res));
 	return res->error != 0 ? res->error : -EIO;
 }
 
@@ -136,6 +154,7 @@ int lister_start(const struct lister_conf *conf, lister_done_fn *fn, void *arg,
 	l->prefix = xstrdup(conf->prefix);
 	l->oss_path = xstrdup(conf->oss_path);
 	l->serial = conf->serial;
+	l->has_sources = conf->has_sources;
 	l->fn = fn;
 	l->arg = arg;
 	r = tree_new(conf->prefix, &l->tree);

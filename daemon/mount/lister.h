@@ -7,6 +7,7 @@
 #ifndef DAEMON_MOUNT_LISTER_H
 #define DAEMON_MOUNT_LISTER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct event_base;
@@ -23,6 +24,7 @@ struct lister_conf {
 	const char *oss_path;	  /* copied; for the log */
 	unsigned retry_budget_ms; /* of one page */
 	uint64_t serial;	  /* of the snapshot */
+	bool has_sources;	  /* HTTP_SOURCE_IP was set: it may be to blame */
 };
 
 /*

@@ -39,7 +39,7 @@ static int parse_location(struct mounts *ms, const struct mount_spec *spec, stru
 	if (is_set(ms->conf.path_style) &&
 	    oss_addressing_parse(ms->conf.path_style, &conf.addressing) != 0) {
 		snprintf(text, text_len,
-			 "the configured path style \"%s\" is none of auto, path, virtual, cname",
+			 "network.pathStyle \"%s\" is none of auto, path, virtual, cname",
 			 ms->conf.path_style);
 		return -EINVAL;
 	}
@@ -107,6 +107,7 @@ int mounts_sources(struct mounts *ms, const char *list, struct source_set **ret_
 		   size_t text_len)
 {
 	struct source_set *set;
+	char why[256];
 	unsigned i;
 	int r;
 
@@ -124,7 +125,9 @@ int mounts_sources(struct mounts *ms, const char *list, struct source_set **ret_
 			 "too many different lists in HTTP_SOURCE_IP: use one of those in use");
 		return -ENOSPC;
 	}
-	r = source_set_parse(list, &set, text, text_len);
+	r = source_set_parse(list, &set, why, sizeof(why));
+	if (r != 0)
+		snprintf(text, text_len, "HTTP_SOURCE_IP: %s", why);
 	if (r != 0 || set == NULL)
 		return r;
 	ms->sources[ms->nr_sources].list = xstrdup(list);

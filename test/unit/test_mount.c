@@ -541,6 +541,11 @@ static void test_a_listing_that_fails_says_why_and_leaves_no_mount(void **state)
 	spec.sources = "192.0.2.77";
 	assert_null(attach(f, &spec));
 	assert_int_equal(f->error, -EADDRNOTAVAIL);
+	assert_non_null(strstr(f->text, "HTTP_SOURCE_IP"));
+	spec.sources = "one,two";
+	assert_null(attach(f, &spec));
+	assert_int_equal(f->error, -EINVAL);
+	assert_non_null(strstr(f->text, "HTTP_SOURCE_IP"));
 	assert_true(mounts_is_idle(f->mounts));
 	finish(f);
 }
