@@ -14,8 +14,10 @@
 #define LOG_MODULE "lister"
 #include "daemon/base/log.h"
 
-#define PAGE_KEYS 1000
-#define TEXT_LEN  2048 /* the longest path, and what the store says */
+#define PAGE_KEYS	 1000
+#define FIRST_BUDGET_MS	 10000 /* of a mount's first page, at most */
+#define FIRST_CONNECT_MS 3000  /* of that, while no connection is made */
+#define TEXT_LEN	 2048  /* the longest path, and what the store says */
 
 struct lister {
 	struct oss_list *list;
@@ -146,10 +148,15 @@ int lister_start(const struct lister_conf *conf, lister_done_fn *fn, void *arg,
 		.prefix = conf->prefix,
 		.max_keys = PAGE_KEYS,
 		.retry = &retry,
+		.first_connect_ms = conf->is_first ? FIRST_CONNECT_MS : 0,
 	};
 	struct lister *l = xcalloc(1, sizeof(*l));
 	int r;
 
+	if (conf->is_first)
+		list.first_budget_ms = retry.budget_ms != 0 && retry.budget_ms < FIRST_BUDGET_MS
+					       ? retry.budget_ms
+					       : FIRST_BUDGET_MS;
 	l->bucket = oss_bucket_ref(conf->bucket);
 	l->prefix = xstrdup(conf->prefix);
 	l->oss_path = xstrdup(conf->oss_path);

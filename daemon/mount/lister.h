@@ -24,6 +24,7 @@ struct lister_conf {
 	const char *oss_path;	  /* copied; for the log */
 	unsigned retry_budget_ms; /* of one page */
 	uint64_t serial;	  /* of the snapshot */
+	bool is_first;		  /* of its mount: give up early, somebody waits to hear why */
 	bool has_sources;	  /* HTTP_SOURCE_IP was set: it may be to blame */
 };
 

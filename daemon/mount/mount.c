@@ -298,6 +298,7 @@ static void start_listing(struct mount *m)
 		.oss_path = m->oss_path,
 		.retry_budget_ms = m->ms->conf.retry_budget_ms,
 		.serial = ++m->serial,
+		.is_first = m->snapshot == NULL,
 		.has_sources = m->sources != NULL,
 	};
 

@@ -30,6 +30,7 @@ struct oss_list {
 	char *prefix, *delimiter, *start_after, *token; /* NULL: none */
 	char max_keys[12];
 	struct oss_retry_conf retry_conf;
+	unsigned connect_budget_ms; /* where no connection is made; 0: as for all else */
 	struct oss_retry retry;
 	struct event *timer;
 	struct oss_request *request;
@@ -144,13 +145,20 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	ask_or_finish(arg);
 }
 
+/* A wrong endpoint does not get better: say so before everybody has gone. */
+static bool is_out_of_reach(const struct oss_list *l, const struct oss_result *res, int64_t wait_ms)
+{
+	return res->error == -EHOSTUNREACH && l->connect_budget_ms != 0 &&
+	       steady_ms() - l->retry.start_ms + (uint64_t)wait_ms >= l->connect_budget_ms;
+}
+
 static void retry_or_finish(struct oss_list *l, const struct oss_result *res)
 {
 	int64_t wait_ms =
 		oss_retry_next(&l->retry, res->action, res->delay_ms, steady_ms(), random_bits());
 	struct timeval tv = { .tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000 };
 
-	if (wait_ms < 0) {
+	if (wait_ms < 0 || is_out_of_reach(l, res, wait_ms)) {
 		finish(l, res);
 		return;
 	}
@@ -232,6 +240,7 @@ static void on_body(struct oss_list *l, struct oss_result *res)
 	list_page_fini(&page);
 	if (r > 0) {
 		oss_retry_init(&l->retry, &l->retry_conf, steady_ms());
+		l->connect_budget_ms = 0;
 		ask_or_finish(l);
 		return;
 	}
@@ -266,6 +275,7 @@ int oss_list_start(struct event_base *base, struct http_client *client, struct o
 		   const struct oss_list_conf *conf, const struct oss_list_events *events,
 		   void *arg, struct oss_list **ret_list)
 {
+	struct oss_retry_conf first;
 	struct oss_list *l;
 	int r = -ENOMEM;
 
@@ -283,7 +293,11 @@ int oss_list_start(struct event_base *base, struct http_client *client, struct o
 		 conf->max_keys != 0 ? conf->max_keys : 1000);
 	if (conf->retry != NULL)
 		l->retry_conf = *conf->retry;
-	oss_retry_init(&l->retry, &l->retry_conf, steady_ms());
+	first = l->retry_conf;
+	if (conf->first_budget_ms != 0)
+		first.budget_ms = conf->first_budget_ms;
+	oss_retry_init(&l->retry, &first, steady_ms());
+	l->connect_budget_ms = conf->first_connect_ms;
 	l->timer = evtimer_new(base, on_timer, l);
 	if (l->timer != NULL && copy_text(&l->prefix, conf->prefix) &&
 	    copy_text(&l->delimiter, conf->delimiter) &&

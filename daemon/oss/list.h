@@ -21,6 +21,13 @@ struct oss_list_conf {
 	const char *start_after;	    /* NULL: from the first key */
 	unsigned max_keys;		    /* of one page; 0: 1000 */
 	const struct oss_retry_conf *retry; /* for each page; NULL: the defaults; copied */
+	/*
+	 * Until the first page has come, which may never come: somebody waits to hear
+	 * what is wrong.  At most so long, and so long where no connection is made; 0:
+	 * as retry says.
+	 */
+	unsigned first_budget_ms;
+	unsigned first_connect_ms;
 };
 
 struct oss_list_events {

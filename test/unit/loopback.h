@@ -45,7 +45,7 @@ struct lb_conn {
 };
 
 struct loopback {
-	int listen_fd, stop_fd[2];
+	int listen_fd, stop_fd[2], refusing_fd;
 	unsigned port;
 	pthread_t thread;
 	pthread_mutex_t lock;
@@ -268,6 +268,23 @@ static inline void lb_make_bucket(struct loopback *lb, const char *path, const c
 	assert_int_equal(oss_bucket_new(&bucket_conf, &lb->bucket), 0);
 }
 
+/* The bucket moves to a port that is bound, so that nobody else gets it, but never listened on. */
+static inline void lb_refuse(struct loopback *lb)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET };
+	socklen_t len = sizeof(addr);
+	unsigned served = lb->port;
+
+	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	lb->refusing_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_true(lb->refusing_fd != -1);
+	assert_int_equal(bind(lb->refusing_fd, (struct sockaddr *)&addr, len), 0);
+	assert_int_equal(getsockname(lb->refusing_fd, (struct sockaddr *)&addr, &len), 0);
+	lb->port = ntohs(addr.sin_port);
+	lb_make_bucket(lb, "oss://bucket/", "cn-test", lb->creds);
+	lb->port = served;
+}
+
 static inline void lb_start(struct loopback *lb)
 {
 	struct http_client_conf conf = { .connect_timeout_ms = 5000,
@@ -280,6 +297,7 @@ static inline void lb_start(struct loopback *lb)
 	size_t i;
 
 	memset(lb, 0, sizeof(*lb));
+	lb->refusing_fd = -1;
 	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	for (i = 0; i < LB_MAX_CONNS; i++)
 		lb->conns[i].fd = -1;
@@ -323,6 +341,8 @@ static inline void lb_stop(struct loopback *lb)
 		free(lb->answers[i].text);
 		free(lb->heads[i]);
 	}
+	if (lb->refusing_fd != -1)
+		close(lb->refusing_fd);
 	close(lb->listen_fd);
 	close(lb->stop_fd[0]);
 	close(lb->stop_fd[1]);

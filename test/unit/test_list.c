@@ -200,6 +200,48 @@ static void expect_refusal(struct fixture *f, const char *page, const char *part
 	assert_string_equal(f->keys, "");
 }
 
+/* Slow by default: only what is asked for the first page ends these within the guard's time. */
+static void expect_early_end(struct fixture *f, const struct oss_list_conf *conf)
+{
+	static const struct oss_list_events events = { on_page, on_done };
+	struct oss_list_conf patient = *conf;
+	struct oss_retry_conf slow = { .base_ms = 20, .throttle_ms = 20, .budget_ms = 600000 };
+	struct oss_list *l;
+
+	patient.prefix = "m/";
+	patient.retry = &slow;
+	assert_int_equal(
+		oss_list_start(f->lb.base, f->lb.client, f->lb.bucket, &patient, &events, f, &l),
+		0);
+	lb_run(&f->lb);
+	assert_int_equal(f->nr_done, 1);
+	assert_int_equal(f->nr_pages, 0);
+}
+
+static void test_a_first_page_that_does_not_come_is_given_up_early(void **state)
+{
+	const struct oss_list_conf conf = { .first_budget_ms = 200 };
+	struct fixture *f = *state;
+
+	lb_say_body(&f->lb, "503 S\r\n", "<Error><Code>SlowDown</Code></Error>");
+	f->lb.repeat_last = true;
+	expect_early_end(f, &conf);
+	assert_int_equal(f->res.error, -EIO);
+	assert_true(lb_nr_requests(&f->lb) > 1);
+}
+
+static void test_an_endpoint_that_refuses_is_given_up_early(void **state)
+{
+	const struct oss_list_conf conf = { .first_connect_ms = 200 };
+	struct fixture *f = *state;
+
+	lb_refuse(&f->lb);
+	expect_early_end(f, &conf);
+	assert_int_equal(f->res.error, -EHOSTUNREACH);
+	assert_int_equal(f->res.status, 0);
+	assert_non_null(strstr(f->res.text, "127.0.0.1"));
+}
+
 static void test_keys_of_another_prefix_are_refused(void **state)
 {
 	expect_refusal(*state, PAGE(ENTRY("n%2Fa"), "false"), "keys outside the prefix");
@@ -321,6 +363,8 @@ int main(void)
 		TEST(test_s3_is_asked_in_its_dialect),
 		TEST(test_what_passes_is_tried_again_and_no_page_comes_twice),
 		TEST(test_what_does_not_pass_ends_it_at_once),
+		TEST(test_a_first_page_that_does_not_come_is_given_up_early),
+		TEST(test_an_endpoint_that_refuses_is_given_up_early),
 		TEST(test_keys_of_another_prefix_are_refused),
 		TEST(test_prefixes_of_another_prefix_are_refused),
 		TEST(test_a_page_that_leads_nowhere_is_refused),
