@@ -5,10 +5,9 @@
  */
 #include "libclient/core/file.h"
 #include "libclient/core/sys.h"
-#include "libclient/core/text.h"
+#include "libclient/preload/escape.h"
 #include "libclient/preload/fds.h"
 #include "libclient/preload/maps.h"
-#include "libclient/preload/memory.h"
 #include "libclient/preload/preload.h"
 #include "libclient/preload/say.h"
 
@@ -17,7 +16,6 @@
 
 #define PAGE	 4096u
 #define NR_TRIES 3
-#define STEP	 (8u << 20) /* filled at a time */
 
 struct wish { /* what the program asked for */
 	void *addr;
@@ -97,66 +95,20 @@ static void *map_pinned(struct file *f, const struct pin *pin, const struct wish
 	return (void *)(long)r;
 }
 
-static void say_too_big(const struct file *f, uint64_t need, uint64_t available)
-{
-	char a[24], b[24];
-	struct text t;
-
-	text_init(&t, a, sizeof(a));
-	text_addu(&t, need >> 20);
-	text_init(&t, b, sizeof(b));
-	text_addu(&t, available >> 20);
-	SAY_ONCE("mmap of ", file_path(f), " needs ", a,
-		 " MiB of memory besides the cache, and only ", b,
-		 " MiB are available: raise cache.size so that the file fits it, or use reads");
-}
-
-/* Fill a memory file with bytes of the object. */
-static int fill(struct file *f, int fd, uint64_t off, size_t want)
-{
-	size_t done = 0;
-	ssize_t r = 0;
-	char *mem;
-
-	r = sys_ftruncate(fd, (int64_t)want);
-	if (r != 0)
-		return (int)r;
-	mem = sys_mmap(NULL, want, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (sys_is_error(mem))
-		return (int)(long)mem;
-	while (done < want) {
-		r = file_read(f, mem + done, want - done < STEP ? want - done : STEP, off + done);
-		if (r <= 0)
-			break;
-		done += (size_t)r;
-	}
-	sys_munmap(mem, want);
-	if (done < want)
-		return r < 0 ? (int)r : -EIO;
-	return 0;
-}
-
 /*
  * Memory of this process alone, filled through the cache.  A memory file, not
  * anonymous memory: after MADV_DONTNEED its bytes come back, and not zeros.
  */
 static void *map_copy(struct file *f, const struct wish *w, size_t want)
 {
-	uint64_t available = memory_available();
 	struct wish copy = *w;
 	void *mem;
-	int fd, r;
+	int fd = escape_copy(f, (uint64_t)w->off, want);
 
-	if (want > available) {
-		say_too_big(f, want, available);
-		return (void *)(long)-ENOMEM;
-	}
-	fd = sys_memfd_create("ossc-copy", MFD_CLOEXEC);
 	if (fd < 0)
 		return (void *)(long)fd;
-	r = fill(f, fd, (uint64_t)w->off, want);
 	copy.off = 0;
-	mem = r == 0 ? map_fd(&copy, fd) : (void *)(long)r;
+	mem = map_fd(&copy, fd);
 	sys_close(fd);
 	return mem;
 }

@@ -7,13 +7,17 @@
 #include "libclient/preload/stream.h"
 
 #include "libclient/core/arena.h"
+#include "libclient/core/file.h"
 #include "libclient/core/sys.h"
+#include "libclient/core/text.h"
+#include "libclient/preload/escape.h"
 #include "libclient/preload/fds.h"
 #include "libclient/preload/next.h"
 #include "libclient/preload/open.h"
 #include "libclient/preload/paths.h"
 #include "libclient/preload/preload.h"
 #include "libclient/preload/say.h"
+#include "libclient/preload/store.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -184,21 +188,52 @@ static bool is_ours(FILE *f)
 	       fds_is_ours(f->_fileno);
 }
 
+/*
+ * libc opens the path and reads it past us, and a cookie stream cannot be opened
+ * again: the stream gets a copy of the file's bytes.
+ */
+static FILE *reopen_spot(const struct spot *s, const char *mode, FILE *f)
+{
+	__typeof(&freopen) libc = NEXT(freopen);
+	int flags = s->kind == SPOT_ERROR ? s->error : flags_of_mode(mode), fd = flags;
+	char link[40];
+	struct file *file;
+	struct text t;
+
+	if (flags >= 0) {
+		fd = store_open(s->snap, s->entry, &file);
+		if (fd == 0) {
+			fd = escape_copy(file, 0, file_size(file));
+			file_put(file);
+		}
+	}
+	if (fd < 0) {
+		errno_set(-fd);
+		return NULL;
+	}
+	text_init(&t, link, sizeof(link));
+	text_adds(&t, "/proc/self/fd/");
+	text_addi(&t, fd);
+	f = libc(link, mode, f);
+	sys_close(fd);
+	return f;
+}
+
 EXPORT FILE *freopen(const char *path, const char *mode, FILE *f)
 {
 	__typeof(&freopen) libc = NEXT(freopen);
 	struct spot s;
-	bool refused;
 
+	if (is_ours(f)) {
+		(void)answer(REFUSE(ENOTSUP, "freopen of its stream", path != NULL ? path : ""));
+		return NULL;
+	}
 	paths_look(&s, AT_FDCWD, path, 0);
-	if (s.kind == SPOT_NONE && paths_on() && access(path, F_OK) != 0)
+	if (s.kind == SPOT_NONE && paths_on() && path != NULL && access(path, F_OK) != 0)
 		(void)paths_again(&s);
-	refused = s.kind >= SPOT_FILE || is_ours(f);
+	f = s.kind >= SPOT_FILE ? reopen_spot(&s, mode, f) : libc(path, mode, f);
 	paths_done(&s);
-	if (!refused)
-		return libc(path, mode, f);
-	(void)answer(REFUSE(ENOTSUP, "freopen", path != NULL ? path : "the stream's own"));
-	return NULL;
+	return f;
 }
 ALIAS(freopen64, freopen);
 
