@@ -47,8 +47,11 @@ void mounts_free(struct mounts *ms);
 int mounts_reconfigure(struct mounts *ms, const struct mounts_conf *conf);
 /* Neither a session nor a kept mount holds any. */
 bool mounts_is_idle(const struct mounts *ms);
-/* The mounts' part of `ossc status`: members "mounts", "sources", "fetch" as JSON text. */
-void mounts_report(struct mounts *ms, struct strbuf *out);
+/*
+ * The mounts' part of `ossc status`: members "mounts", "sources", "fetch" as JSON text.
+ * uid 0 sees every mount, others their own; sources and downloads are the node's.
+ */
+void mounts_report(struct mounts *ms, uid_t viewer, struct strbuf *out);
 
 struct mount_spec { /* strings may be NULL or empty; copied */
 	uid_t uid;

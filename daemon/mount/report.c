@@ -88,19 +88,23 @@ static void report_fetch(const struct mounts *ms, struct strbuf *out)
 		    q.in_flight, q.limit);
 }
 
-void mounts_report(struct mounts *ms, struct strbuf *out)
+void mounts_report(struct mounts *ms, uid_t viewer, struct strbuf *out)
 {
-	const struct mount *m;
 	bool is_first = true;
+	const struct mount *m;
 	unsigned i;
 
 	strbuf_adds(out, "\"mounts\":[");
 	TAILQ_FOREACH(m, &ms->list, link)
 	{
-		if (m != TAILQ_FIRST(&ms->list))
+		if (viewer != 0 && viewer != m->uid)
+			continue;
+		if (!is_first)
 			strbuf_addc(out, ',');
+		is_first = false;
 		report_mount(m, out);
 	}
+	is_first = true;
 	strbuf_adds(out, "],\"sources\":[");
 	for (i = 0; i < ms->nr_sources; i++)
 		report_sources(ms->sources[i].set, out, &is_first);

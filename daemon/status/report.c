@@ -84,10 +84,8 @@ int report_write(const struct report_sources *from, uid_t viewer, struct strbuf 
 		add_config(from->settings, out);
 	add_cache(from->cache, out);
 	strbuf_addc(out, ',');
-	if (sees_all) {
-		mounts_report(from->mounts, out);
-		strbuf_addc(out, ',');
-	}
+	mounts_report(from->mounts, sees_all ? 0 : viewer, out);
+	strbuf_addc(out, ',');
 	sessions_report(from->sessions, sees_all ? 0 : viewer, out);
 	strbuf_adds(out, "}\n");
 	return strbuf_error(out);

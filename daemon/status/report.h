@@ -2,7 +2,8 @@
  * report.h - what `ossc status` shows: the daemon, its cache, mounts, sessions
  * and counters as one JSON text.  Reads; changes nothing.
  *
- * A client sees what concerns its own user; root sees all.
+ * A client sees the mounts and sessions of its own user and what the node does
+ * as a whole; root, and the daemon's own user, see all.
  *
  * Threads: the control loop.
  */

@@ -582,7 +582,7 @@ static void test_a_store_that_fails_now_and_then_still_gives_right_bytes(void **
 	read_file(f, m, "model-2.bin", 2);
 	assert_int_equal(atomic_load(&f->store.busy), 0);
 	strbuf_init(&out, 65536);
-	mounts_report(f->mounts, &out);
+	mounts_report(f->mounts, 0, &out);
 	assert_non_null(strstr(strbuf_str(&out), "\"retries\":5"));
 	strbuf_fini(&out);
 	mount_release(m);
@@ -639,7 +639,7 @@ static bool is_all_there(struct fixture *f, void *arg)
 		if (atomic_load(&f->store.files[whole[i]].bytes) < f->store.files[whole[i]].size)
 			return false;
 	strbuf_init(&out, 65536);
-	mounts_report(f->mounts, &out);
+	mounts_report(f->mounts, 0, &out);
 	done = strstr(strbuf_str(&out), "\"prefetch\":\"done\"") != NULL;
 	strbuf_fini(&out);
 	return done;
@@ -696,7 +696,7 @@ static bool has_no_mount(struct fixture *f, void *arg)
 
 	(void)arg;
 	strbuf_init(&out, 65536);
-	mounts_report(f->mounts, &out);
+	mounts_report(f->mounts, 0, &out);
 	none = strstr(strbuf_str(&out), "\"mounts\":[]") != NULL;
 	strbuf_fini(&out);
 	return none;
