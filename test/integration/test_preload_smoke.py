@@ -336,3 +336,25 @@ def test_the_daemons_death_is_an_error_or_a_new_daemon_but_never_a_wrong_byte(pl
         for process in first, second:
             process.kill()
             process.wait()
+
+
+def test_file_calls_through_syscall_are_seen(plain, mounted):
+    out = python(mounted, """
+        import ctypes, os, platform, struct, sys
+        if platform.machine() != "x86_64":
+            sys.exit(print("10 5 True"))
+        call = ctypes.CDLL(None, use_errno=True).syscall
+        path = os.environ["D"].encode() + b"/config.json"
+        buf = ctypes.create_string_buffer(256)
+        fd = call(257, -100, path, 0, 0)
+        got = call(0, fd, buf, 10)
+        how = ctypes.create_string_buffer(struct.pack("QQQ", 0, 0, 0), 24)
+        other = call(437, os.open(os.environ["D"], os.O_RDONLY), b"config.json", how, 24)
+        print(got, call(0, other, buf, 5), call(3, fd) == 0 and call(0, fd, buf, 1) == -1)
+        """)
+    assert out == "10 5 True\n"
+
+
+def test_freopen_reads_a_copy(plain, mounted):
+    out = mounted.run("uniq", mounted.path("config.json"))
+    assert out.stdout == (plain / "config.json").read_bytes(), out.stderr.decode()
