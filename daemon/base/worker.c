@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -105,7 +106,7 @@ int worker_new(const char *name, struct worker **ret_worker)
 	int r;
 
 	w->last = &w->first;
-	strncpy(w->name, name, NAME_MAX_LEN);
+	snprintf(w->name, sizeof(w->name), "%s", name);
 	w->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (w->wake_fd == -1) {
 		r = -errno;

@@ -153,7 +153,7 @@ static bool find_group(const char *root, const struct cgroup_files *files, char 
 		found = (unified ? controllers[0] == '\0' : list_has(controllers, "memory")) &&
 			strlen(name) < PATH_MAX;
 		if (found)
-			strcpy(path, name);
+			snprintf(path, PATH_MAX, "%s", name);
 	}
 	free(line);
 	fclose(file);
