@@ -5,7 +5,7 @@
  * connection that the server had closed before the first response byte.
  *
  * Threads: a client belongs to the worker whose event_base it was made on, and
- * every call but http_client_stats() is made there.
+ * every call is made there.
  */
 #ifndef DAEMON_HTTP_CLIENT_H
 #define DAEMON_HTTP_CLIENT_H
