@@ -10,7 +10,6 @@
 #include "libclient/preload/preload.h"
 #include "libclient/preload/store.h"
 
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 static int stat_spot(const struct spot *s, struct stat *ret)
@@ -120,6 +119,17 @@ static struct statx_timestamp timestamp(struct timespec t)
 	return (struct statx_timestamp){ .tv_sec = t.tv_sec, .tv_nsec = (uint32_t)t.tv_nsec };
 }
 
+/* As libc's major() and minor(), which are calls into libc in a build without inlining. */
+static uint32_t device_major(uint64_t dev)
+{
+	return (uint32_t)((dev >> 8 & 0xfff) | (dev >> 32 & ~0xfffull));
+}
+
+static uint32_t device_minor(uint64_t dev)
+{
+	return (uint32_t)((dev & 0xff) | (dev >> 12 & ~0xffull));
+}
+
 static void to_statx(const struct stat *st, struct statx *x)
 {
 	mem_zero(x, sizeof(*x));
@@ -135,8 +145,8 @@ static void to_statx(const struct stat *st, struct statx *x)
 	x->stx_atime = timestamp(st->st_atim);
 	x->stx_mtime = timestamp(st->st_mtim);
 	x->stx_ctime = timestamp(st->st_ctim);
-	x->stx_dev_major = major(st->st_dev);
-	x->stx_dev_minor = minor(st->st_dev);
+	x->stx_dev_major = device_major(st->st_dev);
+	x->stx_dev_minor = device_minor(st->st_dev);
 }
 
 static int statx_at(int dirfd, const char *path, int flags, unsigned mask, struct statx *ret)
