@@ -26,6 +26,7 @@
 #include "daemon/base/worker.h"
 #include "daemon/base/xalloc.h"
 #include "daemon/cache/cache.h"
+#include "daemon/cache/memhome.h"
 #include "daemon/config/settings.h"
 #include "daemon/mount/mount.h"
 #include "daemon/net/source.h"
@@ -37,6 +38,7 @@
 #define LOG_MODULE "osscd"
 #include "daemon/base/log.h"
 
+#define HUGE_PAGE_LEN	     (2u << 20) /* x86-64 and arm64 with 4 KiB pages */
 #define LIST_CONCURRENCY_MAX 1024
 #define PRINT_MAX	     (1u << 20)
 #define TEXT_MAX	     1024
@@ -310,8 +312,28 @@ static void fill_cache_conf(const struct settings *s, struct cache_conf *ret)
 		.expire_ms = s->cache.expire_sec * 1000,
 		.max_objects = s->cache.max_objects,
 		.verify = (enum verify_mode)s->cache.verify,
-		.memory_dir = or_null(s->cache.memory_dir),
 	};
+}
+
+/* Object memory in huge pages that only this daemon can write; the mount point is beside the socket. */
+static int make_home(const struct daemon *d, const char **ret_dir)
+{
+	static_assert(SETTINGS_MEMORY_AUTO == (int)MEMHOME_AUTO &&
+			      SETTINGS_MEMORY_TMPFS == (int)MEMHOME_TMPFS &&
+			      SETTINGS_MEMORY_MEMFD == (int)MEMHOME_MEMFD,
+		      "the words stand in the order of the kinds");
+	const struct cache_settings *s = &d->now->cache;
+	char parent[PLACE_PATH_MAX];
+	struct memhome_conf conf = {
+		.kind = (enum memhome_kind)s->memory,
+		.huge = s->huge_pages != 0 && s->chunk_size >= HUGE_PAGE_LEN,
+		.parent = parent,
+		.cache_size = s->size,
+	};
+
+	memcpy(parent, d->place.path, sizeof(parent));
+	*strrchr(parent, '/') = '\0';
+	return memhome_open(&conf, ret_dir);
 }
 
 static void fill_mounts_conf(const struct settings *s, struct mounts_conf *ret)
@@ -501,9 +523,12 @@ static int make_parts(struct daemon *d)
 	r = worker_new("osscd", &d->control);
 	if (r != 0)
 		return refuse_error("the event loop cannot be made", r);
+	r = make_home(d, &cache.memory_dir);
+	if (r != 0)
+		return refuse_error("no tmpfs for object memory (cache.memory)", r);
 	r = cache_new(&cache, &d->cache);
 	if (r != 0)
-		return refuse_error("the cache cannot be made (cache.size, cache.memoryDir)", r);
+		return refuse_error("the cache cannot be made (cache.size)", r);
 	r = mounts_new(d->control, d->cache, &mounts, &d->mounts);
 	if (r != 0)
 		return refuse_error("the network workers cannot be made (prefetch.vcpus, "
@@ -591,6 +616,7 @@ static void stop(struct daemon *d)
 	sessions_free(d->sessions);
 	if (d->cache != NULL)
 		cache_free(d->cache);
+	memhome_close();
 	free_event(d->on_term);
 	free_event(d->on_int);
 	free_event(d->on_hup);

@@ -206,19 +206,24 @@ static int make_dir(const char *path)
 	return mkdir(path, 0700) == -1 && errno != EEXIST ? -errno : 0;
 }
 
-static int mount_tmpfs(const char *rw, uint64_t size)
+static int mount_tmpfs(const char *rw, uint64_t size, bool huge)
 {
+	/* The most wanted first; huge= needs a kernel built with it, noswap Linux 6.4. */
+	static const char *const extras[] = { ",huge=within_size,noswap", ",huge=within_size",
+					      ",noswap", "" };
 	unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
 	char options[96];
+	unsigned i;
 
-	/* noswap: Linux 6.4 */
-	snprintf(options, sizeof(options), "mode=0700,size=%llu,noswap", (unsigned long long)size);
-	if (mount("tmpfs", rw, "tmpfs", flags, options) == 0)
-		return 0;
-	if (errno != EINVAL)
-		return -errno;
-	*strrchr(options, ',') = '\0';
-	return mount("tmpfs", rw, "tmpfs", flags, options) == -1 ? -errno : 0;
+	for (i = huge ? 0 : 2; i < sizeof(extras) / sizeof(extras[0]); i++) {
+		snprintf(options, sizeof(options), "mode=0700,size=%llu%s",
+			 (unsigned long long)size, extras[i]);
+		if (mount("tmpfs", rw, "tmpfs", flags, options) == 0)
+			return 0;
+		if (errno != EINVAL)
+			return -errno;
+	}
+	return -EINVAL;
 }
 
 static int mount_view(const char *rw, const char *ro)
@@ -241,7 +246,7 @@ static int split_dir(const char *dir, char rw[PATH_MAX], char ro[PATH_MAX])
 	return 0;
 }
 
-int memfile_mount(const char *dir, uint64_t size)
+int memfile_mount(const char *dir, uint64_t size, bool huge)
 {
 	char rw[PATH_MAX], ro[PATH_MAX];
 	int r;
@@ -256,7 +261,7 @@ int memfile_mount(const char *dir, uint64_t size)
 	if (r != 0)
 		return r;
 	memfile_unmount(dir);
-	r = mount_tmpfs(rw, size);
+	r = mount_tmpfs(rw, size, huge);
 	if (r == 0)
 		r = mount_view(rw, ro);
 	if (r != 0)

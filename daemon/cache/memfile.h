@@ -12,6 +12,7 @@
 #ifndef DAEMON_CACHE_MEMFILE_H
 #define DAEMON_CACHE_MEMFILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,9 +41,10 @@ int64_t memfile_used(const struct memfile *m);
 /*
  * Mount a tmpfs of at most `size` bytes at dir/rw, and dir/rw once more,
  * read-only, at dir/ro; what a dead daemon left mounted there goes first.
+ * huge: pages of 2 MiB where a file holds them whole, if the kernel can.
  * Makes the directories.  Needs CAP_SYS_ADMIN: -EPERM without.
  */
-int memfile_mount(const char *dir, uint64_t size);
+int memfile_mount(const char *dir, uint64_t size, bool huge);
 /* Other bounds for the tmpfs that is mounted. */
 int memfile_resize(const char *dir, uint64_t size);
 void memfile_unmount(const char *dir);

@@ -27,13 +27,20 @@ enum settings_verify {
 	SETTINGS_VERIFY_STRICT,
 };
 
+enum settings_memory { /* the order of settings_memory_words[] */
+	SETTINGS_MEMORY_AUTO = 0,
+	SETTINGS_MEMORY_TMPFS,
+	SETTINGS_MEMORY_MEMFD,
+};
+
 struct cache_settings {
 	uint64_t size; /* bytes; 0: from the memory available */
 	uint64_t chunk_size;
 	unsigned max_objects;
 	unsigned expire_sec;
-	int verify; /* enum settings_verify */
-	char *memory_dir;
+	int verify;	/* enum settings_verify */
+	int memory;	/* enum settings_memory */
+	int huge_pages; /* 0: off, 1: on */
 };
 
 struct mount_settings {
@@ -71,6 +78,7 @@ struct settings {
 
 extern const char *const settings_path_styles[];
 extern const char *const settings_verify_words[];
+extern const char *const settings_memory_words[];
 extern const char *const settings_mmap_words[];
 
 /* Defaults everywhere. */

@@ -203,7 +203,7 @@ static void test_files_of_the_tmpfs_cannot_be_reopened_for_writing(void **state)
 	(void)state;
 	if (!enter_own_mounts())
 		skip();
-	assert_int_equal(memfile_mount(dir, 4 * LEN), 0);
+	assert_int_equal(memfile_mount(dir, 4 * LEN, true), 0);
 	assert_int_equal(memfile_new(dir, LEN, &m), 0);
 	fill(&m, 0, LEN);
 	assert_int_equal(byte_at(&m, LEN - 1), 7);
@@ -224,7 +224,7 @@ static void test_the_tmpfs_is_a_hard_bound_that_can_be_moved(void **state)
 	(void)state;
 	if (!enter_own_mounts())
 		skip();
-	assert_int_equal(memfile_mount(dir, LEN), 0);
+	assert_int_equal(memfile_mount(dir, LEN, true), 0);
 	assert_int_equal(memfile_new(dir, 4 * LEN, &m), 0);
 	fill(&m, 0, LEN / 2);
 	fill(&m, LEN, LEN / 2);
@@ -243,10 +243,10 @@ static void test_what_a_dead_daemon_left_mounted_is_replaced(void **state)
 	(void)state;
 	if (!enter_own_mounts())
 		skip();
-	assert_int_equal(memfile_mount(dir, LEN), 0);
+	assert_int_equal(memfile_mount(dir, LEN, true), 0);
 	assert_int_equal(memfile_new(dir, LEN, &old), 0);
 	fill(&old, 0, LEN);
-	assert_int_equal(memfile_mount(dir, LEN), 0);
+	assert_int_equal(memfile_mount(dir, LEN, true), 0);
 	assert_int_equal(memfile_new(dir, LEN, &new), 0);
 	fill(&new, 0, LEN); /* the old one's pages do not count */
 	assert_int_equal(byte_at(&old, 0), 7);
@@ -263,7 +263,7 @@ static void test_a_view_that_is_not_read_only_is_refused(void **state)
 	if (!enter_own_mounts())
 		skip();
 	log_open("/dev/null", LOG_LEVEL_ERROR);
-	assert_int_equal(memfile_mount(dir, LEN), 0);
+	assert_int_equal(memfile_mount(dir, LEN, true), 0);
 	snprintf(rw, sizeof(rw), "%s/rw", dir);
 	snprintf(ro, sizeof(ro), "%s/ro", dir);
 	assert_int_equal(umount(ro), 0);
