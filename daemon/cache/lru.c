@@ -124,6 +124,20 @@ long lru_end_holds(struct cache *c)
 	return ch == NULL ? -1 : (long)(ch->hold_until_ms - c->now_ms);
 }
 
+void lru_end_holds_of(struct object *o)
+{
+	struct chunk *ch, *next;
+
+	for (ch = TAILQ_FIRST(&o->cache->held); ch != NULL; ch = next) {
+		next = TAILQ_NEXT(ch, link);
+		if (ch->object != o)
+			continue;
+		ch->wanted = false;
+		ch->touch = ++o->cache->touches;
+		lru_move(ch, LRU_TOUCHED);
+	}
+}
+
 /* The bound for one class. */
 static uint64_t bound_for(const struct cache *c, enum fetch_class class)
 {

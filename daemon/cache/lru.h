@@ -20,6 +20,9 @@ struct chunk *lru_victim(struct cache *c, enum fetch_class class);
  */
 long lru_end_holds(struct cache *c);
 
+/* Nobody uses the object any more: who asked for its chunks is gone. */
+void lru_end_holds_of(struct object *o);
+
 /* 0: claimed.  -EAGAIN: not without evicting.  -ENOSPC: not even so, for this class. */
 int room_claim(struct object *o, uint32_t chunk, enum fetch_class class);
 void room_give_back(struct object *o, uint32_t chunk);

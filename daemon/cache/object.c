@@ -335,6 +335,7 @@ void object_unuse(struct object *o)
 	room_arose(c, true); /* one chunk fewer is stood in */
 	if (--o->users == 0 && !o->dropped) {
 		c->nr_in_use--;
+		lru_end_holds_of(o);
 		TAILQ_INSERT_TAIL(&c->idle, o, idle_link);
 		o->idle_since_ms = 0;
 		c->stray_due = true;

@@ -152,10 +152,10 @@ static const struct conf_key cache_keys[] = {
 		FIELD(cache_settings, huge_pages),
 		.type = CONF_WORD,
 		.words = off_on_words,
-		.def = "on",
+		.def = "off",
 		.doc = "Pages of 2 MiB on that tmpfs: a third of the CPU time for filling, half "
 		       "for "
-		       "reading.",
+		       "reading; but slow where the hypervisor takes back free memory.",
 	},
 	{ 0 },
 };

@@ -1,13 +1,12 @@
 """In a container with a memory limit and default settings: what fits loads, and nothing is killed."""
-import hashlib
 import os
 import pathlib
-import random
 import subprocess
 import sys
 
 import pytest
 
+import model
 from conftest import KEY
 from daemon import Daemon
 
@@ -67,10 +66,10 @@ with open(sys.argv[1], 'rb') as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_R
 @pytest.mark.parametrize("share,fits", [(0.7, True), (1.5, False)])
 def test_mmap_under_a_memory_limit(share, fits, store):
     size = int(LIMIT * share)
-    data = random.Random(3).randbytes(size)
-    store.put("models/c/big.bin", data)
-    expected = hashlib.sha256(data).hexdigest()
-    del data
+    path = store.root / "models/c/big.bin"
+    model.write_file(path, b"", "big", size)
+    store.rescan()
+    expected = model.sum_file(path)
     with Cgroup(LIMIT) as group:
         with Daemon.unstarted(store, {}, prefix="c/", key=KEY) as d:
             out = subprocess.run([sys.executable, "-c", MAP, d.path("big.bin")], env=d.preload(), capture_output=True,

@@ -106,6 +106,30 @@ static void test_the_order_is_that_of_touches_not_of_arrivals(void **state)
 	fixture_end(&f);
 }
 
+static void test_a_hold_ends_with_the_objects_last_user(void **state)
+{
+	struct fixture f;
+	struct object *gone, *o;
+	uint32_t i;
+
+	(void)state;
+	fixture_start(&f, 4 * CHUNK, VERIFY_OFF);
+	gone = fixture_object(&f, 8 * CHUNK);
+	o = fixture_object(&f, 8 * CHUNK);
+	object_use(gone);
+	object_use(o);
+	for (i = 0; i < 4; i++) {
+		chunk_want(gone, i, 1, false);
+		assert_int_equal(load(gone, i, FETCH_DEMAND), 0);
+	}
+	assert_int_equal(load(o, 0, FETCH_DEMAND), -ENOSPC);
+	object_unuse(gone);
+	assert_int_equal(load(o, 0, FETCH_DEMAND), 0);
+	object_unref(gone);
+	object_unref(o);
+	fixture_end(&f);
+}
+
 static void test_who_was_refused_hears_of_room_once(void **state)
 {
 	struct fixture f;
@@ -333,6 +357,7 @@ int main(void)
 		cmocka_unit_test(test_demand_then_evicts_the_newest_that_nobody_touched),
 		cmocka_unit_test(test_readahead_evicts_only_what_was_touched),
 		cmocka_unit_test(test_the_order_is_that_of_touches_not_of_arrivals),
+		cmocka_unit_test(test_a_hold_ends_with_the_objects_last_user),
 		cmocka_unit_test(test_who_was_refused_hears_of_room_once),
 		cmocka_unit_test(test_room_for_demand_is_an_arrival_too),
 		cmocka_unit_test(test_what_was_asked_for_is_held_until_it_is_touched),
