@@ -148,10 +148,14 @@ struct wire_open_answer {
 
 /* ---- CLOSE, PIN, UNPIN, PREFETCH, UMOUNT, VERIFY ------------------------------ */
 
+enum wire_verify_flags {
+	WIRE_VERIFY_STORE = 1 << 0, /* say what the store says, whether all bytes came or not */
+};
+
 struct wire_object { /* CLOSE, VERIFY; the answer of CLOSE is a bare head */
 	struct wire_head head;
 	uint32_t object;
-	uint32_t reserved;
+	uint32_t flags; /* CLOSE: 0 */
 };
 
 struct wire_verify_answer {

@@ -1,7 +1,9 @@
 /*
  * VERIFY: does the object have the CRC that the store gave?  While chunks are
  * missing the request waits; when nothing more arrives for a while it is
- * answered so, and the client reads what is missing or gives up.
+ * answered so, and the client reads what is missing or gives up.  A client that
+ * has reckoned the CRC itself asks only for the store's: it comes with the first
+ * answer to a GET, whatever is missing.
  */
 #include <errno.h>
 #include <string.h>
@@ -14,6 +16,7 @@
 #include "daemon/base/log.h"
 
 #define STANDSTILL_MS 30000 /* no new byte for so long: nobody reads this object */
+#define STORE_MS      2000  /* the same for the store's CRC alone: it gives none */
 
 static void audit_verdict(const struct session *s, const char *what, int error, uint64_t size)
 {
@@ -25,9 +28,10 @@ static void audit_verdict(const struct session *s, const char *what, int error, 
 static void answer_verdict(struct session *s, const struct pending *p, const struct object *o,
 			   enum object_verdict verdict, uint64_t crc)
 {
+	/* Pending: only who asked for the store's word is answered, and 0 is none. */
 	struct wire_verify_answer answer = {
 		.crc64 = crc,
-		.known = verdict == VERDICT_GOOD,
+		.known = verdict == VERDICT_GOOD || (verdict == VERDICT_PENDING && crc != 0),
 	};
 
 	audit_verdict(s, p->what, verdict == VERDICT_BAD ? -EIO : 0,
@@ -49,7 +53,7 @@ static bool try_answer(struct session *s, struct pending *p, struct object *o, u
 	int error;
 
 	verdict = object_verdict(o, &crc);
-	if (verdict != VERDICT_PENDING) {
+	if (verdict != VERDICT_PENDING || (p->store_only && crc != 0)) {
 		answer_verdict(s, p, o, verdict, crc);
 		return true;
 	}
@@ -67,8 +71,12 @@ static bool try_answer(struct session *s, struct pending *p, struct object *o, u
 		p->present = present;
 		p->since_ms = now_ms;
 	}
-	if (now_ms - p->since_ms < STANDSTILL_MS)
+	if (now_ms - p->since_ms < (p->store_only ? STORE_MS : STANDSTILL_MS))
 		return false;
+	if (p->store_only) {
+		answer_verdict(s, p, o, VERDICT_UNKNOWN, 0);
+		return true;
+	}
 	audit_verdict(s, p->what, -EAGAIN, 0);
 	session_refuse(s, p->type, p->seq, -EAGAIN,
 		       "%s is not complete and nothing more arrives; read it to its end first",
@@ -99,6 +107,11 @@ void op_verify(struct session *s, const struct wire_head *req)
 			       msg->object);
 		return;
 	}
+	if ((msg->flags & ~(uint32_t)WIRE_VERIFY_STORE) != 0) {
+		session_refuse(s, req->type, req->seq, -EINVAL, "VERIFY: unknown flags 0x%x",
+			       msg->flags);
+		return;
+	}
 	if (h->object == NULL) {
 		/* Nothing is right about, and nothing wrong with, no bytes: their CRC is 0. */
 		const struct pending now = { .type = req->type, .seq = req->seq, .what = NULL };
@@ -110,6 +123,7 @@ void op_verify(struct session *s, const struct wire_head *req)
 	if (p == NULL)
 		return;
 	p->object = msg->object;
+	p->store_only = (msg->flags & WIRE_VERIFY_STORE) != 0;
 	p->since_ms = pulse_now_ms();
 	if (!op_verify_poll(p, p->since_ms))
 		pulse_wake(s->all);

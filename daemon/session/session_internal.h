@@ -61,6 +61,7 @@ struct pending {
 	uint32_t mount;		     /* slot that is kept for it, or the one that is refreshed */
 	struct mount_attach *attach; /* MOUNT, SNAPSHOT */
 	uint32_t object;	     /* VERIFY */
+	bool store_only;	     /* VERIFY: what the store says is enough */
 	uint64_t present;	     /* VERIFY: bytes seen last */
 	uint64_t since_ms;	     /* VERIFY: when there was news last */
 	char *what;		     /* for the audit log */

@@ -153,17 +153,6 @@ static int receive(struct partial *p, struct ossc_file *file)
 	return EXIT_DONE;
 }
 
-/* Have the daemon see what an earlier run brought: it judges whole objects. */
-static int read_again(struct partial *p, struct ossc_file *file)
-{
-	uint64_t off = 0;
-	ssize_t n;
-
-	while ((n = ossc_pread(file, p->buf, BLOCK, off)) > 0)
-		off += (uint64_t)n;
-	return n == 0 ? 0 : (int)n;
-}
-
 static int bad_sum(struct partial *p)
 {
 	unlink(p->part);
@@ -178,15 +167,14 @@ static int bad_sum(struct partial *p)
 static int compare_sums(struct partial *p, struct ossc_file *file)
 {
 	uint64_t crc;
+	ssize_t n;
 	int known, r;
 
-	r = ossc_verify(file, &crc, &known);
-	if (r == -EAGAIN) {
-		/* The daemon has not seen the earlier run's bytes: whatever they are, be sure. */
-		r = read_again(p, file);
-		if (r == 0)
-			r = ossc_verify(file, &crc, &known);
-	}
+	/* The daemon knows it from the first byte it fetched: an earlier run may have had all. */
+	n = p->done > 0 ? ossc_pread(file, p->buf, 1, p->done - 1) : 0;
+	if (n < 0)
+		return target_fail(p->job->from, p->job->path, (int)n);
+	r = ossc_stored_crc64(file, &crc, &known);
 	if (r == -EIO)
 		return bad_sum(p);
 	if (r != 0)

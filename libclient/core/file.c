@@ -470,9 +470,12 @@ unsigned file_chunk_shift(const struct file *f)
 
 /* ---- requests about an open object ------------------------------------------------------------ */
 
-int file_verify(struct file *f, uint64_t *ret_crc, bool *ret_known)
+static int ask_crc(struct file *f, uint32_t flags, uint64_t *ret_crc, bool *ret_known)
 {
-	struct wire_object request = { .head = wire_head(WIRE_VERIFY, 0, sizeof(request)) };
+	struct wire_object request = {
+		.head = wire_head(WIRE_VERIFY, 0, sizeof(request)),
+		.flags = flags,
+	};
 	const struct wire_verify_answer *a;
 	struct link_wait w;
 	unsigned i, timeout_ms;
@@ -501,6 +504,16 @@ int file_verify(struct file *f, uint64_t *ret_crc, bool *ret_known)
 	*ret_crc = a->crc64;
 	*ret_known = a->known != 0;
 	return 0;
+}
+
+int file_verify(struct file *f, uint64_t *ret_crc, bool *ret_known)
+{
+	return ask_crc(f, 0, ret_crc, ret_known);
+}
+
+int file_stored_crc(struct file *f, uint64_t *ret_crc, bool *ret_known)
+{
+	return ask_crc(f, WIRE_VERIFY_STORE, ret_crc, ret_known);
 }
 
 int file_memory_fd(struct file *f, const struct pin *pin)

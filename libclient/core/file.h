@@ -66,6 +66,8 @@ int file_fetch_now(struct file *f, uint32_t chunk, uint64_t end_in_chunk, uint64
 int file_wait(struct file *f, uint64_t off, uint64_t len);
 /* The store's CRC-64, once every byte has been downloaded and checked.  Waits. */
 int file_verify(struct file *f, uint64_t *ret_crc, bool *ret_known);
+/* The store's CRC-64 as soon as any of its answers gave it; waits for bytes of no other chunk. */
+int file_stored_crc(struct file *f, uint64_t *ret_crc, bool *ret_known);
 
 /* ---- memory that stays ------------------------------------------------------------- */
 

@@ -89,6 +89,19 @@ OSSC_EXPORT int ossc_verify(struct ossc_file *file, uint64_t *ret_crc64, int *re
 	return 0;
 }
 
+OSSC_EXPORT int ossc_stored_crc64(struct ossc_file *file, uint64_t *ret_crc64, int *ret_known)
+{
+	uint64_t crc;
+	bool known;
+	int r = file_stored_crc(file->file, &crc, &known);
+
+	if (r != 0)
+		return r;
+	*ret_crc64 = crc;
+	*ret_known = known;
+	return 0;
+}
+
 OSSC_EXPORT int ossc_map(struct ossc_file *file, uint64_t off, size_t len, const void **ret_bytes,
 			 struct ossc_mapping **ret_mapping)
 {

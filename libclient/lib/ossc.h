@@ -142,6 +142,11 @@ int ossc_advise(struct ossc_file *file, uint64_t off, uint64_t len, enum ossc_ad
  * store's: -EIO if it differs.  *ret_known 0: the store gave none.
  */
 int ossc_verify(struct ossc_file *file, uint64_t *ret_crc64, int *ret_known);
+/*
+ * The CRC-64 that the store gave, once any byte has come from it, for callers that
+ * reckon their own: waits for no other byte.  *ret_known 0: the store gave none.
+ */
+int ossc_stored_crc64(struct ossc_file *file, uint64_t *ret_crc64, int *ret_known);
 /* The same CRC (CRC-64/XZ) of bytes in memory, continued from crc; start with 0. */
 uint64_t ossc_crc64(uint64_t crc, const void *buf, size_t len);
 
