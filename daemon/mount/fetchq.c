@@ -512,6 +512,16 @@ void fetchq_stats(struct fetchq *q, struct fetchq_stats *ret)
 	pthread_mutex_unlock(&q->lock);
 }
 
+unsigned fetchq_in_flight(struct fetchq *q, const struct fetchq_entry *e)
+{
+	unsigned nr;
+
+	pthread_mutex_lock(&q->lock);
+	nr = e->in_flight;
+	pthread_mutex_unlock(&q->lock);
+	return nr;
+}
+
 /* ---- life --------------------------------------------------------------------- */
 
 int fetchq_new(const struct fetchq_conf *conf, struct fetchq **ret_queue)

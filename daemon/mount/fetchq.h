@@ -143,5 +143,7 @@ struct fetchq_stats {
 	unsigned nr_slots;
 };
 void fetchq_stats(struct fetchq *q, struct fetchq_stats *ret);
+/* Chunks of one object that workers have taken and not finished. */
+unsigned fetchq_in_flight(struct fetchq *q, const struct fetchq_entry *e);
 
 #endif

@@ -239,14 +239,34 @@ void objects_retain(struct mount *m, const struct snapshot *s)
 	}
 }
 
-uint64_t objects_present_bytes(const struct objects *os)
+static bool has_failed(const struct object *o)
+{
+	uint32_t i;
+
+	if (object_error(o) != 0)
+		return true;
+	for (i = 0; i < object_nr_chunks(o); i++)
+		if (chunk_get_state(o, i) == CHUNK_FAILED)
+			return true;
+	return false;
+}
+
+void objects_sum(const struct objects *os, struct fetchq *q, struct objects_sum *ret)
 {
 	const struct mount_object *mo;
-	uint64_t bytes = 0;
+	const struct object *o;
+	uint64_t present;
 	size_t i;
 
+	*ret = (struct objects_sum){ 0 };
 	for (i = 0; i < os->nr_slots; i++)
-		for (mo = os->slots[i]; mo != NULL; mo = mo->next)
-			bytes += object_present_bytes(mo->fetch.entry.object);
-	return bytes;
+		for (mo = os->slots[i]; mo != NULL; mo = mo->next) {
+			o = mo->fetch.entry.object;
+			present = object_present_bytes(o);
+			ret->present_bytes += present;
+			ret->in_flight += fetchq_in_flight(q, &mo->fetch.entry);
+			/* Only what lacks something is looked at chunk by chunk. */
+			if (present < object_size(o) && has_failed(o))
+				ret->failed++;
+		}
 }

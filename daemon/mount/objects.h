@@ -15,6 +15,7 @@
 #include "daemon/mount/fetch.h"
 #include "daemon/mount/readahead.h"
 
+struct fetchq;
 struct mount;
 struct mounts;
 struct run;
@@ -62,6 +63,12 @@ int objects_get(struct mount *m, const struct snapshot *s, uint32_t file,
 void objects_retain(struct mount *m, const struct snapshot *s);
 /* Forget one: its chunks go when nobody uses it. */
 void objects_forget(struct objects *os, struct mount_object *mo);
-uint64_t objects_present_bytes(const struct objects *os);
+
+struct objects_sum {
+	uint64_t present_bytes;
+	unsigned in_flight; /* chunks that workers have taken */
+	unsigned failed;    /* objects that have no, or not all, bytes because of an error */
+};
+void objects_sum(const struct objects *os, struct fetchq *q, struct objects_sum *ret);
 
 #endif

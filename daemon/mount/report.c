@@ -7,7 +7,8 @@
 #include "daemon/mount/mount_internal.h"
 #include "daemon/net/source.h"
 
-static const char *prefetch_state(const struct mount *m)
+/* The queue is through with a run before its last bytes have come. */
+static const char *prefetch_state(const struct mount *m, unsigned in_flight)
 {
 	bool done = false, stopped = false;
 	struct run *r;
@@ -27,7 +28,7 @@ static const char *prefetch_state(const struct mount *m)
 	if (stopped)
 		return "stopped";
 	if (done)
-		return "done";
+		return in_flight > 0 ? "running" : "done";
 	return m->prefetch ? "waiting" : "off";
 }
 
@@ -35,7 +36,9 @@ static void report_mount(const struct mount *m, struct strbuf *out)
 {
 	const struct snapshot_header *h =
 		m->snapshot != NULL ? snapmem_view(m->snapshot)->header : NULL;
+	struct objects_sum sum;
 
+	objects_sum(&m->objects, fetch_queue(m->ms->fetch), &sum);
 	strbuf_adds(out, "{\"oss_path\":");
 	json_cstring(out, m->oss_path);
 	strbuf_adds(out, ",\"model_dir\":");
@@ -43,11 +46,12 @@ static void report_mount(const struct mount *m, struct strbuf *out)
 	strbuf_addf(out,
 		    ",\"uid\":%u,\"files\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"objects\":%zu"
 		    ",\"snapshot_age_s\":%" PRIu64 ",\"sessions\":%u,\"keep\":%s"
-		    ",\"prefetch\":\"%s\",\"cached_bytes\":%" PRIu64 "}",
+		    ",\"prefetch\":\"%s\",\"cached_bytes\":%" PRIu64
+		    ",\"in_flight\":%u,\"failed\":%u}",
 		    (unsigned)m->uid, h != NULL ? h->nr_files : 0, h != NULL ? h->total_bytes : 0,
 		    m->objects.nr, h != NULL ? (clock_ms() - m->listed_ms) / 1000 : 0, m->nr_users,
-		    m->keep ? "true" : "false", prefetch_state(m),
-		    objects_present_bytes(&m->objects));
+		    m->keep ? "true" : "false", prefetch_state(m, sum.in_flight), sum.present_bytes,
+		    sum.in_flight, sum.failed);
 }
 
 static void report_sources(const struct source_set *set, struct strbuf *out, bool *is_first)

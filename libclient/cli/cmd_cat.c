@@ -62,8 +62,10 @@ static int run(int argc, char **argv)
 	int i, code = EXIT_DONE;
 	char *buf;
 
-	if (argc < 2 || argv[1][0] == '-')
+	if (argc < 2)
 		return fail_usage(&cmd_cat, "cat: which PATH?");
+	if (argv[1][0] == '-')
+		return fail_usage(&cmd_cat, "cat: unknown option %s", argv[1]);
 	buf = malloc(BLOCK);
 	if (buf == NULL)
 		return fail("memory is short");

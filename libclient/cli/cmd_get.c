@@ -231,7 +231,9 @@ static int run(int argc, char **argv)
 	struct plan p = { 0 };
 	int code, first = argc > 1 && strcmp(argv[1], "-r") == 0 ? 2 : 1;
 
-	if (argc - first != 2 || argv[first][0] == '-')
+	if (first < argc && argv[first][0] == '-')
+		return fail_usage(&cmd_get, "get: unknown option %s", argv[first]);
+	if (argc - first != 2)
 		return fail_usage(&cmd_get, "get: which SRC, and which DST?");
 	code = target_open(&p.from, argv[first], OSSC_REFRESH);
 	if (code == EXIT_DONE) {

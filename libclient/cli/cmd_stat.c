@@ -36,8 +36,10 @@ static int run(int argc, char **argv)
 {
 	int i, code = EXIT_DONE;
 
-	if (argc < 2 || argv[1][0] == '-')
+	if (argc < 2)
 		return fail_usage(&cmd_stat, "stat: which PATH?");
+	if (argv[1][0] == '-')
+		return fail_usage(&cmd_stat, "stat: unknown option %s", argv[1]);
 	for (i = 1; i < argc && code == EXIT_DONE; i++)
 		code = print_stat(argv[i]);
 	return code;

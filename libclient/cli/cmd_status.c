@@ -1,5 +1,6 @@
 #include "libclient/cli/cli.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,7 +104,7 @@ static int print_once(struct ossc *conn, bool as_json, double seconds, uint64_t 
 		print_sources(json);
 	}
 	free(json);
-	return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
+	return fflush(stdout) == 0 ? EXIT_DONE : fail("standard output: %s", strerror(errno));
 }
 
 static int run(int argc, char **argv)

@@ -1,5 +1,6 @@
 #include "libclient/cli/cli.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -107,6 +108,14 @@ static int print_command_help(const struct cmd *cmd)
 	return EXIT_DONE;
 }
 
+/* What was printed and did not arrive (a full disk, a closed pipe) was not done. */
+static int flush(int code)
+{
+	if ((fflush(stdout) != 0 || ferror(stdout)) && code == EXIT_DONE)
+		return fail("standard output: %s", strerror(errno));
+	return code;
+}
+
 int main(int argc, char **argv)
 {
 	unsigned i;
@@ -115,17 +124,17 @@ int main(int argc, char **argv)
 		return print_help(stderr);
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
 	    strcmp(argv[1], "help") == 0)
-		return print_help(stdout);
+		return flush(print_help(stdout));
 	if (strcmp(argv[1], "--version") == 0) {
 		printf("ossc %s\n", ossc_version());
-		return EXIT_DONE;
+		return flush(EXIT_DONE);
 	}
 	for (i = 0; i < NR_COMMANDS; i++) {
 		if (strcmp(argv[1], commands[i]->name) != 0)
 			continue;
-		if (argc > 2 && strcmp(argv[2], "--help") == 0)
-			return print_command_help(commands[i]);
-		return commands[i]->run(argc - 1, argv + 1);
+		if (argc > 2 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0))
+			return flush(print_command_help(commands[i]));
+		return flush(commands[i]->run(argc - 1, argv + 1));
 	}
 	fail("there is no command %s; see ossc --help", argv[1]);
 	return EXIT_USAGE;
