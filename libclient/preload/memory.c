@@ -5,8 +5,6 @@
 
 #include <limits.h>
 
-#define GROUPS "/sys/fs/cgroup"
-
 /* A small text file, whole.  The number of bytes, or a negative errno. */
 static ssize_t read_text(const char *path, char *buf, size_t cap)
 {
@@ -54,13 +52,29 @@ uint64_t memory_field(const char *text, const char *name)
 	return UINT64_MAX;
 }
 
-static uint64_t group_number(const char *group, const char *name, const char *field)
+/* Where the two versions of control groups keep their figures. */
+struct hierarchy {
+	const char *root;
+	const char *line; /* of /proc/self/cgroup, between its colons */
+	const char *limit;
+	const char *used;
+	const char *file; /* field of memory.stat: pages that can be given back */
+};
+
+static const struct hierarchy hierarchies[] = {
+	{ "/sys/fs/cgroup", "", "/memory.max", "/memory.current", "inactive_file" },
+	{ "/sys/fs/cgroup/memory", "memory", "/memory.limit_in_bytes", "/memory.usage_in_bytes",
+	  "total_inactive_file" },
+};
+
+static uint64_t group_number(const struct hierarchy *h, const char *group, const char *name,
+			     const char *field)
 {
 	char path[PATH_MAX], buf[4096];
 	struct text t;
 
 	text_init(&t, path, sizeof(path));
-	text_adds(&t, GROUPS);
+	text_adds(&t, h->root);
 	text_adds(&t, group);
 	text_adds(&t, name);
 	if (text_is_cut(&t) || read_text(path, buf, sizeof(buf)) <= 0)
@@ -69,11 +83,11 @@ static uint64_t group_number(const char *group, const char *name, const char *fi
 }
 
 /* What one group leaves: its limit less what it holds and cannot give back. */
-static uint64_t group_available(const char *group)
+static uint64_t group_available(const struct hierarchy *h, const char *group)
 {
-	uint64_t limit = group_number(group, "/memory.max", NULL);
-	uint64_t used = group_number(group, "/memory.current", NULL);
-	uint64_t file = group_number(group, "/memory.stat", "inactive_file");
+	uint64_t limit = group_number(h, group, h->limit, NULL);
+	uint64_t used = group_number(h, group, h->used, NULL);
+	uint64_t file = group_number(h, group, "/memory.stat", h->file);
 
 	if (limit == UINT64_MAX || used == UINT64_MAX)
 		return UINT64_MAX;
@@ -82,37 +96,67 @@ static uint64_t group_available(const char *group)
 	return limit > used ? limit - used : 0;
 }
 
-/* The group of this process and all above it (unified hierarchy: "0::/path"). */
-static uint64_t groups_available(void)
+/* The path in the line "number:controllers:path" that names this hierarchy; "" without one. */
+static char *own_group(char *lines, const struct hierarchy *h)
 {
-	char buf[PATH_MAX], *group, *end;
-	uint64_t least = UINT64_MAX, here;
-	ssize_t n = read_text("/proc/self/cgroup", buf, sizeof(buf));
+	char *at = lines;
 
-	if (n < 4 || buf[0] != '0' || buf[1] != ':' || buf[2] != ':')
-		return group_available("");
-	group = buf + 3;
-	for (end = group; *end != '\0' && *end != '\n'; end++)
+	while (*at != '\0') {
+		const char *name = h->line;
+		char *end = at;
+
+		while (*end != '\0' && *end != '\n')
+			end++;
+		while (at < end && *at != ':')
+			at++;
+		at += at < end;
+		while (*name != '\0' && *at == *name) {
+			at++;
+			name++;
+		}
+		if (*name == '\0' && *at == ':') {
+			*end = '\0';
+			return at + 1;
+		}
+		at = *end == '\n' ? end + 1 : end;
+	}
+	return at;
+}
+
+/* The group of this process and all above it. */
+static uint64_t groups_available(const struct hierarchy *h)
+{
+	char buf[PATH_MAX], *group = buf, *end;
+	uint64_t least = group_available(h, ""), here;
+
+	if (read_text("/proc/self/cgroup", buf, sizeof(buf)) <= 0)
+		return least;
+	group = own_group(buf, h);
+	for (end = group; *end != '\0'; end++)
 		;
 	while (end > group) {
 		*end = '\0';
-		here = group_available(group);
+		here = group_available(h, group);
 		least = here < least ? here : least;
 		while (end > group && *end != '/')
 			end--;
 	}
-	here = group_available("");
-	return here < least ? here : least;
+	return least;
 }
 
 uint64_t memory_available(void)
 {
 	char buf[4096];
-	uint64_t kib = UINT64_MAX, node, groups;
+	uint64_t kib = UINT64_MAX, least;
+	unsigned i;
 
 	if (read_text("/proc/meminfo", buf, sizeof(buf)) > 0)
 		kib = memory_field(buf, "MemAvailable");
-	node = kib > UINT64_MAX / 1024 ? UINT64_MAX : kib * 1024;
-	groups = groups_available();
-	return node < groups ? node : groups;
+	least = kib > UINT64_MAX / 1024 ? UINT64_MAX : kib * 1024;
+	for (i = 0; i < sizeof(hierarchies) / sizeof(hierarchies[0]); i++) {
+		uint64_t groups = groups_available(&hierarchies[i]);
+
+		least = groups < least ? groups : least;
+	}
+	return least;
 }
