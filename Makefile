@@ -58,7 +58,7 @@ CFLAGS_ALL  += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all
 LDFLAGS_ALL += -fsanitize=$(SANITIZE)
 endif
 ifneq ($(COV),)
-CFLAGS_ALL  += --coverage -O0
+CFLAGS_ALL  += --coverage -fprofile-update=atomic -O0
 LDFLAGS_ALL += --coverage
 endif
 

@@ -1,5 +1,6 @@
 #include "daemon/net/source.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -282,6 +283,7 @@ void source_stats(const struct source_set *set, unsigned index, uint64_t now_ms,
 {
 	const struct source *s = &set->source[index];
 
+	static_assert(sizeof(ret->address) == ADDR_TEXT_LEN, "an address fits");
 	snprintf(ret->address, sizeof(ret->address), "%s", s->text);
 	ret->in_flight = source_load(set, index);
 	ret->connections = atomic_load_explicit(&s->connections, memory_order_relaxed);

@@ -31,7 +31,7 @@ void source_set_unref(struct source_set *set);		   /* NULL is fine */
 unsigned source_set_count(const struct source_set *set);
 
 struct source_stats {
-	char address[64];
+	char address[80];     /* ADDR_TEXT_LEN */
 	unsigned in_flight;   /* connections in use now */
 	uint64_t connections; /* opened so far */
 	uint64_t bytes;	      /* body bytes received */

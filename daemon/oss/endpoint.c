@@ -190,7 +190,7 @@ static int parse_port(const char *str, struct oss_endpoint *e, const struct repo
 static int parse_host_port(const char *str, size_t len, struct oss_endpoint *e,
 			   const struct report *rep)
 {
-	char buf[300], *host = buf, *port = NULL;
+	char buf[sizeof(e->host)], *host = buf, *port = NULL;
 	char show[80];
 	size_t i;
 
