@@ -14,11 +14,13 @@
 #include "daemon/base/xalloc.h"
 #include "daemon/http/body.h"
 #include "daemon/http/client.h"
+#include "daemon/http/pace.h"
 #include "daemon/http/reqhead.h"
 #include "daemon/http/response.h"
 #include "daemon/net/connpool.h"
 #include "daemon/net/source.h"
 #include "daemon/net/stream.h"
+#include "daemon/net/ticks.h"
 
 #define LOG_MODULE "http"
 #include "daemon/base/log.h"
@@ -84,6 +86,7 @@ struct http_exchange {
 	struct http_response res;
 
 	struct body body;
+	struct pace pace; /* HEAD, BODY */
 	char why[EXCHANGE_TEXT_LEN];
 };
 
@@ -190,6 +193,19 @@ static int fail_net(struct http_exchange *x, int error, const char *doing)
 		    stream_why(conn_stream(x->conn), error));
 }
 
+/* What has come of the response. */
+static uint64_t nr_received(const struct http_exchange *x)
+{
+	return x->head_before + x->head_len + x->body.taken;
+}
+
+/* The request is written, as far as it will be: now the server's time runs. */
+static void await_head(struct http_exchange *x)
+{
+	pace_init(&x->pace, nr_received(x), ticks_ms());
+	xchg_set_state(x, XCHG_HEAD);
+}
+
 /* "1234 of 5678 body bytes" */
 static const char *progress(const struct http_exchange *x, char *buf, size_t len)
 {
@@ -222,7 +238,7 @@ static int send_request(struct http_exchange *x)
 			return fail_net(x, (int)n, "send to");
 		x->sent += (size_t)n;
 	}
-	xchg_set_state(x, XCHG_HEAD);
+	await_head(x);
 	return STEP_AGAIN;
 }
 
@@ -427,6 +443,20 @@ static int yield(struct http_exchange *x)
 	return 0;
 }
 
+/* Twice what silence is given: a head that comes at the last moment leaves time for its body. */
+static bool is_too_slow(struct http_exchange *x)
+{
+	return x->state != XCHG_SEND &&
+	       pace_is_too_slow(&x->pace, nr_received(x), 2 * x->idle_timeout_ms, ticks_ms());
+}
+
+static int say_too_slow(struct http_exchange *x)
+{
+	x->net_failed = true;
+	return fail(x, -ETIMEDOUT, "%s sent less than %d bytes in %u ms", conn_where(x->conn),
+		    PACE_LEAST, 2 * x->idle_timeout_ms);
+}
+
 static int wait_for_stream(struct http_exchange *x)
 {
 	short what = stream_wants_write(conn_stream(x->conn)) ? EV_WRITE : EV_READ;
@@ -481,7 +511,7 @@ static void xchg_step(struct http_exchange *x)
 		return;
 	}
 	if (r == STEP_WAIT)
-		r = wait_for_stream(x);
+		r = is_too_slow(x) ? say_too_slow(x) : wait_for_stream(x);
 	else if (r == STEP_YIELD)
 		r = yield(x);
 	else if (r == STEP_DONE) {
@@ -519,7 +549,7 @@ static void xchg_on_io(evutil_socket_t fd, short what, void *arg)
 	if (x->state == XCHG_SEND && (what & EV_READ) != 0 && (what & EV_WRITE) == 0 &&
 	    stream_wants_write(conn_stream(x->conn)) && !stream_is_quiet(conn_stream(x->conn))) {
 		x->was_early = true;
-		xchg_set_state(x, XCHG_HEAD);
+		await_head(x);
 	}
 	xchg_step(x);
 }

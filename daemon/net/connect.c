@@ -49,6 +49,7 @@ struct connect {
 	size_t nr_addrs;
 	unsigned nr_tries;
 	uint64_t started_ms; /* this try */
+	uint64_t handshake_ends_ms;
 	struct source_set *sources;
 	unsigned timeout_ms;
 	uint16_t port;
@@ -211,9 +212,11 @@ static void note_source(struct conn *conn, const char *host)
 static int wait_handshake(struct connect *c)
 {
 	struct stream *s = c->conn->stream;
+	uint64_t now = ticks_ms(),
+		 left = c->handshake_ends_ms > now ? c->handshake_ends_ms - now : 0;
 	struct timeval timeout = {
-		.tv_sec = c->timeout_ms / 1000,
-		.tv_usec = c->timeout_ms % 1000 * 1000,
+		.tv_sec = (time_t)(left / 1000),
+		.tv_usec = (suseconds_t)(left % 1000 * 1000),
 	};
 
 	if (c->event != NULL)
@@ -289,6 +292,7 @@ static void connect_on_dial(int fd, void *arg)
 		return;
 	}
 	note_source(c->conn, c->host);
+	c->handshake_ends_ms = ticks_ms() + c->timeout_ms;
 	connect_handshake(c);
 }
 
