@@ -100,7 +100,9 @@ static uint64_t ask_machine(void *arg)
 static void set_bound(struct cache *c, uint64_t available)
 {
 	uint64_t least = c->pinned + ((uint64_t)MIN_BOUND_CHUNKS << c->chunk_shift);
-	uint64_t held = c->used + available < available ? UINT64_MAX : c->used + available;
+	/* What was claimed and has not come yet is still among the available. */
+	uint64_t ours = c->used - c->coming + __atomic_load_n(&c->came, __ATOMIC_RELAXED);
+	uint64_t held = ours + available < available ? UINT64_MAX : ours + available;
 	uint64_t reserve = memavail_reserve(held), old = c->bound, wish = held - reserve;
 
 	if (c->size_conf != 0)

@@ -29,6 +29,7 @@ static void start(struct fill *f, struct object *o, struct chunk *ch)
 	f->quiet = o->verify == VERIFY_STRICT;
 	o->refs++;
 	o->io++;
+	o->cache->coming += f->len;
 	o->nr_loading++;
 	ch->fill = f;
 	ch->state = CHUNK_LOADING;
@@ -134,6 +135,8 @@ static void progress(struct fill *f, uint64_t len)
 
 	/* Release pairs with the acquire in fill_show(), which may run in a reader's call. */
 	__atomic_store_n(&f->done, done, __ATOMIC_RELEASE);
+	/* Only an estimate of the memory available hangs on it: nothing to pair with. */
+	__atomic_fetch_add(&f->object->cache->came, len, __ATOMIC_RELAXED);
 	/* Against chunk_interest(): either we see its flag, or it sees our bytes. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (f->quiet || !__atomic_load_n(&f->chunk->interest, __ATOMIC_RELAXED))
@@ -283,6 +286,8 @@ int fill_finish(struct fill *f, int error)
 	if (error == 0 && f->summed)
 		error = verify_chunk(o, chunk_index(ch), f->crc);
 	cache_lock(c);
+	c->coming -= f->len;
+	__atomic_fetch_sub(&c->came, f->done, __ATOMIC_RELAXED); /* as in progress() */
 	if (o->error != 0)
 		error = o->error;
 	else if (o->dropped)

@@ -128,6 +128,8 @@ struct cache {
 	uint64_t goal;	   /* the bound while memory lasts */
 	uint64_t bound;	   /* the bound now */
 	uint64_t used;	   /* claimed by fills until punched */
+	uint64_t coming;   /* of `used`, claimed by fills that have not ended */
+	uint64_t came;	   /* of `coming`, bytes that lie in memory by now; atomic */
 	uint64_t pinned;   /* by pins, present or not */
 	uint64_t unopened; /* of `used`, by objects that never had a user */
 	uint64_t total;	   /* of all objects that are not given up, present or not */
