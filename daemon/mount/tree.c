@@ -292,7 +292,9 @@ int tree_add(struct tree *t, const struct tree_key *k)
 
 	if (k->key_len < t->prefix_len || memcmp(k->key, t->prefix, t->prefix_len) != 0)
 		return 0;
-	t->counts.nr_keys++;
+	/* What is not shown takes no room, but a listing that never ends is none. */
+	if (t->counts.nr_keys++ == TREE_MAX_KEYS)
+		return -EFBIG;
 	if (len == 0) /* the marker of the mount's own directory */
 		return 0;
 	is_dir = path[len - 1] == '/';

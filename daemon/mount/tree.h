@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #define TREE_MAX_ENTRIES (1u << 25)
+#define TREE_MAX_KEYS	 (1ull << 27) /* shown or not */
 #define TREE_EXAMPLE_LEN 256
 #define TREE_ETAG_MAX	 71 /* what an answer to a client can carry */
 

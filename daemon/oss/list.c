@@ -16,11 +16,14 @@
 #include "daemon/oss/request.h"
 #include "daemon/oss/textsink.h"
 
+#define PAGE_MOST_MS	 120000
+#define EMPTY_PAGES_MOST 1000 /* a store may pass over what was deleted, but not for ever */
+
 /*
  *	ASK --> (page) --> ASK ... --> done
  *	 \_ (failure) --> WAIT --> ASK
  *
- * Either `request` runs or `timer` is pending, never both.
+ * While `request` runs the timer is its deadline; otherwise it ends the wait.
  */
 struct oss_list {
 	struct http_client *client;
@@ -30,6 +33,8 @@ struct oss_list {
 	char *prefix, *delimiter, *start_after, *token; /* NULL: none */
 	char max_keys[12];
 	struct oss_retry_conf retry_conf;
+	unsigned page_ms;
+	unsigned nr_empty;	    /* pages in a row without any entry */
 	unsigned connect_budget_ms; /* where no connection is made; 0: as for all else */
 	struct oss_retry retry;
 	struct event *timer;
@@ -105,6 +110,8 @@ static int ask(struct oss_list *l)
 {
 	static const struct oss_request_events events = { .on_head = on_head,
 							  .on_done = on_request_done };
+	const struct timeval page_time = { .tv_sec = l->page_ms / 1000,
+					   .tv_usec = l->page_ms % 1000 * 1000 };
 	struct oss_param query[7];
 	struct oss_request_conf conf = { .method = "GET", .about = l->prefix, .query = query };
 	size_t nr = 0;
@@ -121,6 +128,7 @@ static int ask(struct oss_list *l)
 	else if (l->start_after != NULL)
 		query[nr++] = (struct oss_param){ "start-after", l->start_after };
 	conf.nr_query = nr;
+	evtimer_add(l->timer, &page_time);
 	return oss_request_start(l->client, l->bucket, &conf, &events, l, &l->request);
 }
 
@@ -138,11 +146,31 @@ static void ask_or_finish(struct oss_list *l)
 	finish(l, &res);
 }
 
+static void retry_or_finish(struct oss_list *l, const struct oss_result *res);
+
+/* A page is short: a store that takes so long for one is not worth waiting for. */
+static void end_page(struct oss_list *l)
+{
+	struct oss_subject subject = subject_of(l);
+	struct oss_result res = { .error = 0 };
+
+	oss_request_cancel(l->request);
+	l->request = NULL;
+	oss_result_set(&res, &subject, OSS_RETRY, -ETIMEDOUT,
+		       "no whole page of the listing came within %u ms", l->page_ms);
+	retry_or_finish(l, &res);
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
+	struct oss_list *l = arg;
+
 	(void)fd;
 	(void)what;
-	ask_or_finish(arg);
+	if (l->request != NULL)
+		end_page(l);
+	else
+		ask_or_finish(l);
 }
 
 /* A wrong endpoint does not get better: say so before everybody has gone. */
@@ -167,8 +195,7 @@ static void retry_or_finish(struct oss_list *l, const struct oss_result *res)
 }
 
 /* Keys that were not asked for, or a page that does not lead on, would never end or mix mounts. */
-static int check_page(const struct oss_list *l, const struct list_page *page, char *err,
-		      size_t err_len)
+static int check_page(struct oss_list *l, const struct list_page *page, char *err, size_t err_len)
 {
 	size_t i, len = l->prefix != NULL ? strlen(l->prefix) : 0;
 
@@ -191,6 +218,12 @@ static int check_page(const struct oss_list *l, const struct list_page *page, ch
 		snprintf(err, err_len,
 			 "the listing goes on but does not say where: the store "
 			 "does not speak ListObjectsV2");
+		return -EPROTO;
+	}
+	l->nr_empty = page->nr_entries + page->nr_prefixes == 0 ? l->nr_empty + 1 : 0;
+	if (l->nr_empty > EMPTY_PAGES_MOST) {
+		snprintf(err, err_len, "the listing does not go on: %u pages in a row are empty",
+			 l->nr_empty);
 		return -EPROTO;
 	}
 	if (l->token != NULL && strcmp(l->token, page->next_token) == 0) {
@@ -256,6 +289,7 @@ static void on_request_done(struct oss_result *res, const struct http_response *
 
 	(void)head;
 	l->request = NULL;
+	evtimer_del(l->timer);
 	if (res->error != 0)
 		retry_or_finish(l, res);
 	else
@@ -298,6 +332,7 @@ int oss_list_start(struct event_base *base, struct http_client *client, struct o
 		first.budget_ms = conf->first_budget_ms;
 	oss_retry_init(&l->retry, &first, steady_ms());
 	l->connect_budget_ms = conf->first_connect_ms;
+	l->page_ms = conf->page_ms != 0 ? conf->page_ms : PAGE_MOST_MS;
 	l->timer = evtimer_new(base, on_timer, l);
 	if (l->timer != NULL && copy_text(&l->prefix, conf->prefix) &&
 	    copy_text(&l->delimiter, conf->delimiter) &&

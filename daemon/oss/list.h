@@ -20,6 +20,7 @@ struct oss_list_conf {
 	const char *delimiter;		    /* NULL: none, everything below the prefix */
 	const char *start_after;	    /* NULL: from the first key */
 	unsigned max_keys;		    /* of one page; 0: 1000 */
+	unsigned page_ms;		    /* one page may take so long; 0: two minutes */
 	const struct oss_retry_conf *retry; /* for each page; NULL: the defaults; copied */
 	/*
 	 * Until the first page has come, which may never come: somebody waits to hear

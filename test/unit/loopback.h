@@ -50,8 +50,9 @@ struct loopback {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	struct lb_answer answers[LB_MAX_ANSWERS]; /* under the lock, like the rest */
-	size_t nr_answers, nr_requests;
+	size_t nr_answers, nr_requests, nr_turns;
 	bool repeat_last; /* once the answers are used up */
+	bool repeat_all;
 	char *heads[LB_MAX_ANSWERS];
 	struct lb_conn conns[LB_MAX_CONNS];
 
@@ -95,6 +96,8 @@ static inline void lb_answer(struct loopback *lb, struct lb_conn *c)
 	}
 	if (lb->repeat_last && lb->nr_requests > lb->nr_answers)
 		a = lb->answers[lb->nr_answers - 1];
+	if (lb->repeat_all)
+		a = lb->answers[lb->nr_turns++ % lb->nr_answers];
 	pthread_mutex_unlock(&lb->lock);
 	c->len = 0;
 	if (a.silent)

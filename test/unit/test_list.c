@@ -272,6 +272,38 @@ static void test_a_token_that_comes_again_does_not_loop_for_ever(void **state)
 	assert_int_equal(f->res.error, -EACCES); /* of the third, which a retry asked for */
 }
 
+static void test_empty_pages_do_not_go_on_for_ever(void **state)
+{
+	struct oss_retry_conf brief = { .base_ms = 1, .cap_ms = 2, .budget_ms = 10 };
+	static const struct oss_list_events events = { on_page, on_done };
+	struct oss_list_conf conf = { .retry = &brief };
+	struct fixture *f = *state;
+	struct oss_list *l;
+
+	lb_say_body(&f->lb, "200 OK\r\n", PAGE(TOKEN("t"), "true"));
+	lb_say_body(&f->lb, "200 OK\r\n", PAGE(TOKEN("u"), "true"));
+	f->lb.repeat_all = true;
+	assert_int_equal(
+		oss_list_start(f->lb.base, f->lb.client, f->lb.bucket, &conf, &events, f, &l), 0);
+	lb_run(&f->lb);
+	assert_int_equal(f->res.error, -EIO);
+	assert_non_null(strstr(f->res.text, "pages in a row are empty"));
+}
+
+static void test_a_page_that_takes_too_long_is_asked_for_again(void **state)
+{
+	struct oss_list_conf conf = { .prefix = "m/", .page_ms = 50 };
+	struct fixture *f = *state;
+
+	lb_say_nothing(&f->lb);
+	lb_say_body(&f->lb, "200 OK\r\n", PAGE(ENTRY("m/a"), "false"));
+	start(f, &conf);
+	lb_run(&f->lb);
+	assert_int_equal(f->res.error, 0);
+	assert_string_equal(f->keys, "m/a ");
+	assert_int_equal(lb_nr_requests(&f->lb), 2);
+}
+
 static void test_the_caller_can_stop_it(void **state)
 {
 	struct fixture *f = *state;
@@ -369,6 +401,8 @@ int main(void)
 		TEST(test_prefixes_of_another_prefix_are_refused),
 		TEST(test_a_page_that_leads_nowhere_is_refused),
 		TEST(test_a_token_that_comes_again_does_not_loop_for_ever),
+		TEST(test_empty_pages_do_not_go_on_for_ever),
+		TEST(test_a_page_that_takes_too_long_is_asked_for_again),
 		TEST(test_the_caller_can_stop_it),
 		TEST(test_a_cancelled_listing_says_nothing),
 		TEST(test_it_can_be_cancelled_while_it_waits_to_ask_again),
