@@ -7,6 +7,8 @@
 #ifndef LIBCLIENT_CORE_VIEWSTATE_H
 #define LIBCLIENT_CORE_VIEWSTATE_H
 
+#include <errno.h>
+
 #include "common/chunktab.h"
 #include "common/wire.h"
 #include "libclient/core/file.h"
