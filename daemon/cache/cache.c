@@ -109,6 +109,9 @@ static void set_bound(struct cache *c, uint64_t available)
 		c->goal = c->size_conf;
 	else if (wish > c->goal + c->goal / 16) /* not for every page that somebody frees */
 		c->goal = wish;
+	/* A daemon that starts when memory is short works all the same, and grows later. */
+	if (c->size_conf == 0 && c->goal < least)
+		c->goal = least;
 	/* Half of the reserve may go to others before the cache gives way. */
 	c->bound = held - reserve / 2;
 	if (c->bound < least)

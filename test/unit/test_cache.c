@@ -132,6 +132,26 @@ static void test_the_cache_shrinks_before_memory_runs_out(void **state)
 	object_unref(o);
 }
 
+static void test_a_start_without_memory_still_moves_and_grows_later(void **state)
+{
+	struct fixture f;
+	struct object *o;
+
+	(void)state;
+	fixture_start(&f, 0, VERIFY_OFF);
+	f.memory = 0;
+	f.cache->goal = 0; /* as at the start */
+	cache_look_at_memory(f.cache);
+	o = fixture_object(&f, 16 * CHUNK);
+	object_use(o);
+	assert_int_equal(load(o, 0, FETCH_DEMAND), 0);
+	f.memory = 64 * CHUNK;
+	cache_look_at_memory(f.cache);
+	assert_true(cache_size(f.cache) >= 32 * CHUNK);
+	object_unref(o);
+	fixture_end(&f);
+}
+
 static void test_growth_looks_at_the_memory_without_any_tick(void **state)
 {
 	struct object *o;
