@@ -134,22 +134,21 @@ static void test_the_cache_shrinks_before_memory_runs_out(void **state)
 
 static void test_a_start_without_memory_still_moves_and_grows_later(void **state)
 {
-	struct fixture f;
 	struct object *o;
 
 	(void)state;
-	fixture_start(&f, 0, VERIFY_OFF);
+	f.conf.size = 0;
+	cache_reconfigure(f.cache, &f.conf);
 	f.memory = 0;
 	f.cache->goal = 0; /* as at the start */
 	cache_look_at_memory(f.cache);
 	o = fixture_object(&f, 16 * CHUNK);
 	object_use(o);
-	assert_int_equal(load(o, 0, FETCH_DEMAND), 0);
+	load_some(o, 0, 1);
 	f.memory = 64 * CHUNK;
 	cache_look_at_memory(f.cache);
 	assert_true(cache_size(f.cache) >= 32 * CHUNK);
 	object_unref(o);
-	fixture_end(&f);
 }
 
 static void test_growth_looks_at_the_memory_without_any_tick(void **state)
@@ -356,6 +355,7 @@ int main(void)
 		cmocka_unit_test(test_without_a_size_the_memory_decides),
 		cmocka_unit_test(test_more_than_there_is_warns_with_both_figures),
 		LARGE_TEST(test_the_cache_shrinks_before_memory_runs_out),
+		LARGE_TEST(test_a_start_without_memory_still_moves_and_grows_later),
 		LARGE_TEST(test_growth_looks_at_the_memory_without_any_tick),
 		LARGE_TEST(test_pins_survive_a_shortage_and_demand_still_moves),
 		LARGE_TEST(test_a_small_cgroup_can_pin_seven_tenths_of_itself),
