@@ -355,6 +355,27 @@ static struct mount *find_mount(struct mounts *ms, const struct mount_key *key)
 	return NULL;
 }
 
+/* Room for one more mount of a user: of those that nobody uses the oldest gives way. */
+static bool make_room(struct mounts *ms, uid_t uid)
+{
+	struct mount *m, *idle = NULL;
+	unsigned nr = 0;
+
+	TAILQ_FOREACH(m, &ms->list, link)
+	{
+		if (m->uid != uid)
+			continue;
+		nr++;
+		if (idle == NULL && m->nr_users == 0 && !m->keep)
+			idle = m;
+	}
+	if (nr < MOUNTS_OF_UID)
+		return true;
+	if (idle != NULL)
+		mount_drop(idle, "it makes room for another");
+	return idle != NULL;
+}
+
 static int make_mount(struct mounts *ms, const struct mount_key *key, struct cred_source *creds,
 		      const struct mount_spec *spec, struct mount **ret_mount, char *text)
 {
@@ -368,7 +389,14 @@ static int make_mount(struct mounts *ms, const struct mount_key *key, struct cre
 	struct mount *m;
 	int r;
 
-	r = mounts_sources(ms, key->sources, &conf.sources, text, MOUNT_TEXT_LEN);
+	if (!make_room(ms, key->uid)) {
+		snprintf(text, MOUNT_TEXT_LEN,
+			 "this user has %d mounts: end some with `ossc umount` or by ending "
+			 "programs",
+			 MOUNTS_OF_UID);
+		return -EMFILE;
+	}
+	r = mounts_sources(ms, key, &conf.sources, text, MOUNT_TEXT_LEN);
 	if (r != 0)
 		return r;
 	m = xcalloc(1, sizeof(*m));

@@ -27,6 +27,8 @@ struct source_set;
 
 #define MOUNT_TEXT_LEN	   1024
 #define MOUNT_SOURCES_MOST 64 /* different lists of source addresses */
+#define MOUNT_LISTS_OF_UID 16 /* of them in use by one user */
+#define MOUNTS_OF_UID	   256
 
 TAILQ_HEAD(mount_list, mount);
 TAILQ_HEAD(attach_list, mount_attach);
@@ -77,7 +79,7 @@ struct mount {
 	char *oss_path; /* normalised */
 	char *model_dir;
 
-	struct source_set *sources; /* owned by the mounts */
+	struct source_set *sources; /* owned by the bucket */
 	struct oss_bucket *bucket;
 	struct table *table;
 	struct snapmem *snapshot; /* NULL until the first listing has ended */
@@ -107,9 +109,12 @@ struct mount {
 /* The key of a spec; text says what is wrong with it.  *ret_creds is the caller's. */
 int mount_key_parse(struct mounts *ms, const struct mount_spec *spec, struct mount_key *ret_key,
 		    struct cred_source **ret_creds, char *text, size_t text_len);
-/* The set of a list of addresses, owned by the mounts; NULL: the kernel chooses. */
-int mounts_sources(struct mounts *ms, const char *list, struct source_set **ret_set, char *text,
-		   size_t text_len);
+/*
+ * The set of the key's list of addresses; NULL: the kernel chooses.  The mounts
+ * keep it while one of them uses it, and its counts for as long as there is room.
+ */
+int mounts_sources(struct mounts *ms, const struct mount_key *key, struct source_set **ret_set,
+		   char *text, size_t text_len);
 
 /* ---- mount.c ------------------------------------------------------------------- */
 

@@ -103,8 +103,57 @@ int mount_key_parse(struct mounts *ms, const struct mount_spec *spec, struct mou
 	return parse_keys(ms, spec, ret_key, ret_creds, text, text_len);
 }
 
-int mounts_sources(struct mounts *ms, const char *list, struct source_set **ret_set, char *text,
-		   size_t text_len)
+static bool uses(const struct mount *m, const struct mount_sources *s)
+{
+	return m->sources == s->set;
+}
+
+/* How many lists one user has in use. */
+static unsigned nr_lists_of(const struct mounts *ms, uid_t uid)
+{
+	const struct mount *m;
+	unsigned i, nr = 0;
+
+	for (i = 0; i < ms->nr_sources; i++) {
+		TAILQ_FOREACH(m, &ms->list, link)
+		{
+			if (m->uid == uid && uses(m, &ms->sources[i])) {
+				nr++;
+				break;
+			}
+		}
+	}
+	return nr;
+}
+
+/* Room for one more list: the oldest that no mount uses gives way. */
+static bool make_room(struct mounts *ms)
+{
+	const struct mount *m;
+	unsigned i;
+
+	if (ms->nr_sources < MOUNT_SOURCES_MOST)
+		return true;
+	for (i = 0; i < ms->nr_sources; i++) {
+		TAILQ_FOREACH(m, &ms->list, link)
+		{
+			if (uses(m, &ms->sources[i]))
+				break;
+		}
+		if (m != NULL)
+			continue;
+		free(ms->sources[i].list);
+		source_set_unref(ms->sources[i].set);
+		ms->nr_sources--;
+		memmove(&ms->sources[i], &ms->sources[i + 1],
+			(ms->nr_sources - i) * sizeof(ms->sources[0]));
+		return true;
+	}
+	return false;
+}
+
+int mounts_sources(struct mounts *ms, const struct mount_key *key, struct source_set **ret_set,
+		   char *text, size_t text_len)
 {
 	struct source_set *set;
 	char why[256];
@@ -112,25 +161,25 @@ int mounts_sources(struct mounts *ms, const char *list, struct source_set **ret_
 	int r;
 
 	*ret_set = NULL;
-	if (!is_set(list))
+	if (!is_set(key->sources))
 		return 0;
 	for (i = 0; i < ms->nr_sources; i++) {
-		if (strcmp(ms->sources[i].list, list) == 0) {
+		if (strcmp(ms->sources[i].list, key->sources) == 0) {
 			*ret_set = ms->sources[i].set;
 			return 0;
 		}
 	}
-	if (ms->nr_sources == MOUNT_SOURCES_MOST) {
+	if (nr_lists_of(ms, key->uid) >= MOUNT_LISTS_OF_UID || !make_room(ms)) {
 		snprintf(text, text_len,
 			 "too many different lists in HTTP_SOURCE_IP: use one of those in use");
 		return -ENOSPC;
 	}
-	r = source_set_parse(list, &set, why, sizeof(why));
+	r = source_set_parse(key->sources, &set, why, sizeof(why));
 	if (r != 0)
 		snprintf(text, text_len, "HTTP_SOURCE_IP: %s", why);
 	if (r != 0 || set == NULL)
 		return r;
-	ms->sources[ms->nr_sources].list = xstrdup(list);
+	ms->sources[ms->nr_sources].list = xstrdup(key->sources);
 	ms->sources[ms->nr_sources].set = set;
 	ms->nr_sources++;
 	*ret_set = set;

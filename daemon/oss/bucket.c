@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/net/source.h"
 #include "daemon/oss/bucket_internal.h"
 #include "daemon/oss/cred.h"
 #include "daemon/oss/sigcache.h"
@@ -31,7 +32,7 @@ int oss_bucket_new(const struct oss_bucket_conf *conf, struct oss_bucket **ret_b
 	b->endpoint = *conf->endpoint;
 	snprintf(b->name, sizeof(b->name), "%s", conf->name);
 	b->scheme = scheme_of(&b->endpoint);
-	b->sources = conf->sources;
+	b->sources = source_set_ref(conf->sources);
 	b->connect_timeout_ms = conf->connect_timeout_ms;
 	b->idle_timeout_ms = conf->idle_timeout_ms;
 	b->creds = cred_source_ref(conf->creds);
@@ -60,6 +61,7 @@ void oss_bucket_unref(struct oss_bucket *b)
 		return;
 	sigcache_free(b->signatures);
 	cred_source_unref(b->creds);
+	source_set_unref(b->sources);
 	free(b);
 }
 

@@ -20,7 +20,7 @@ struct oss_bucket_conf {
 	const struct oss_endpoint *endpoint; /* copied */
 	const char *name;		     /* copied */
 	struct cred_source *creds;	     /* a reference is taken */
-	struct source_set *sources;	     /* NULL: the kernel chooses; must outlive the bucket */
+	struct source_set *sources;	     /* NULL: the kernel chooses; a reference is taken */
 	unsigned connect_timeout_ms;	     /* 0: the client's */
 	unsigned idle_timeout_ms;	     /* 0: the client's */
 };
