@@ -89,6 +89,16 @@ static bool has_control(const char *str)
 	return false;
 }
 
+/* A URL with a password or a signature in it: no path, and not to be repeated. */
+static bool may_hold_keys(const char *path)
+{
+	return strpbrk(path, "@?") != NULL;
+}
+
+static const char keys_in_path[] =
+	"OSS_PATH has '@' or '?' in it and is no oss://bucket/prefix/: keys belong in "
+	"OSS_ACCESS_KEY_ID and OSS_ACCESS_KEY_SECRET";
+
 static int parse_prefix(const char *prefix, struct oss_location *loc, const struct report *rep)
 {
 	size_t len = strlen(prefix);
@@ -119,6 +129,8 @@ static int parse_path(const char *path, enum oss_dialect *ret_dialect, struct os
 		*ret_dialect = OSS_DIALECT_OSS;
 	else if (strncasecmp(path, "s3://", 5) == 0)
 		*ret_dialect = OSS_DIALECT_S3;
+	else if (may_hold_keys(path))
+		return fail(rep, "%s", keys_in_path);
 	else
 		return fail(rep,
 			    "OSS_PATH is '%s': it must start with oss:// or s3://, for example "
@@ -130,6 +142,8 @@ static int parse_path(const char *path, enum oss_dialect *ret_dialect, struct os
 		if (len == 0)
 			return fail(rep, "OSS_PATH names no bucket: write it as "
 					 "oss://bucket/models/llama/");
+		if (may_hold_keys(path))
+			return fail(rep, "%s", keys_in_path);
 		snprintf(name, sizeof(name), "%.*s", len < sizeof(name) ? (int)len : 78, at);
 		return fail(
 			rep,

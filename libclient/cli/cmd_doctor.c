@@ -100,9 +100,11 @@ static void check_environment(struct doctor *d)
 	if (path == NULL)
 		finding(d, FAIL, "OSS_PATH", "not set: write oss://bucket/prefix/");
 	else if (strncmp(path, "oss://", 6) != 0 && strncmp(path, "s3://", 5) != 0)
-		finding(d, FAIL, "OSS_PATH", "%s begins neither with oss:// nor with s3://", path);
+		finding(d, FAIL, "OSS_PATH", "it begins neither with oss:// nor with s3://");
 	else
-		finding(d, OK, "OSS_PATH", "%s", path);
+		finding(d, OK, "OSS_PATH", "%s",
+			/* Reports are shown around, and somebody may have written keys into it. */
+			strpbrk(path, "@?") != NULL ? "(not shown: keys may be in it)" : path);
 
 	if (key != NULL && secret != NULL)
 		finding(d, OK, "credentials", "an access key%s",

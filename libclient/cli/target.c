@@ -37,6 +37,9 @@ int target_fail(const struct target *t, const char *path, int error)
 			 t->oss_path);
 	if (path[0] == '\0')
 		path = t->oss_path;
+	/* Somebody may have written keys into it. */
+	if (t->mount == NULL && strpbrk(path, "@?") != NULL)
+		path = "OSS_PATH";
 	/* The daemon's sentence may begin with the path already. */
 	if (strncmp(text, path, strlen(path)) == 0)
 		return fail("%s", text);

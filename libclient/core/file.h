@@ -17,7 +17,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define FILE_STALL_MS 60000u /* a read fails when nothing has moved for so long */
+#define FILE_STALL_MS 60000u   /* a read fails when nothing has moved for so long */
+extern unsigned file_stall_ms; /* that; only tests shorten it */
 
 struct file;
 struct view;

@@ -10,6 +10,8 @@
 #define AGAIN_MS     3000u /* FAILED all this time after we asked again: it is the answer */
 #define WINDOW	     64u   /* chunks asked for ahead of the one that is waited for */
 
+unsigned file_stall_ms = FILE_STALL_MS;
+
 /* One reader's wait for the first `end` bytes of a chunk. */
 struct patience {
 	uint32_t serial; /* session in which it was asked for; 0: not yet */
@@ -88,7 +90,7 @@ static int wait_a_slice(struct file *f, const struct file_place *at, uint32_t ch
 		return fail(f, -(int)chunk_word_watermark(word),
 			    "the bytes could not be downloaded, "
 			    "see the daemon's log");
-	if (now - p->moved_ms > FILE_STALL_MS)
+	if (now - p->moved_ms > file_stall_ms)
 		return fail(f, -ETIMEDOUT,
 			    "nothing has arrived for a minute, see the daemon's log");
 

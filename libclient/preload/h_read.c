@@ -110,7 +110,7 @@ static ssize_t total_of(const struct iovec *iov, int nr)
 	return (ssize_t)(total < MAX_COUNT ? total : MAX_COUNT);
 }
 
-/* `total` bytes at `off` into the vector. */
+/* `total` bytes at `off` into the vector: all of them or an error, for short reads mean the end. */
 static ssize_t scatter(const struct ofd *o, const struct iovec *iov, size_t total, uint64_t off)
 {
 	size_t done = 0;
@@ -120,7 +120,7 @@ static ssize_t scatter(const struct ofd *o, const struct iovec *iov, size_t tota
 		ssize_t r = n == 0 ? 0 : file_read(o->file, iov->iov_base, n, off + done);
 
 		if (r < 0)
-			return done > 0 ? (ssize_t)done : r;
+			return r;
 		done += (size_t)r;
 		if ((size_t)r < n)
 			break;

@@ -9,7 +9,9 @@
 #include "daemon/base/log.h"
 #include "daemon/http/sink.h"
 #include "daemon/oss/date.h"
+#include "daemon/oss/error.h"
 #include "daemon/oss/get.h"
+#include "daemon/oss/textsink.h"
 #include "test/unit/json.h"
 #include "test/unit/loopback.h"
 
@@ -421,14 +423,50 @@ static void test_each_dialect_signs_in_its_own_way(void **state)
 
 static void test_what_the_store_repeats_of_our_keys_is_not_repeated(void **state)
 {
+	static const char *const keys[] = { "TestId", "TestSecret", "TestToken" };
 	struct fixture *f = *state;
+	struct cred_source *creds;
+	char body[256], err[256];
+	size_t i;
 
-	lb_say_body(&f->lb, "403 F\r\n",
-		    "<Error><Code>AccessDenied</Code><Message>key TestSecret is "
-		    "wrong</Message></Error>");
+	assert_int_equal(
+		cred_source_new_static(keys[0], keys[1], keys[2], &creds, err, sizeof(err)), 0);
+	lb_make_bucket(&f->lb, "oss://bucket/", "cn-test", creds);
+	for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		snprintf(body, sizeof(body),
+			 "<Error><Code>AccessDenied</Code><Message>key %s is "
+			 "wrong</Message></Error>",
+			 keys[i]);
+		lb_say_body(&f->lb, "403 F\r\n", body);
+		get(f, 0, 5, 20, NULL);
+		assert_int_equal(f->res.error, -EACCES);
+		assert_null(strstr(f->res.text, keys[i]));
+	}
+	cred_source_unref(creds);
+}
+
+static void test_what_a_refusal_says_is_read_up_to_a_bound(void **state)
+{
+	struct fixture *f = *state;
+	struct textsink sink;
+	char *body = malloc(2 * OSS_ERROR_MAX_BYTES);
+
+	assert_non_null(body);
+	memset(body, ' ', 2 * OSS_ERROR_MAX_BYTES);
+	textsink_init(&sink, 10);
+	assert_int_equal(sink.sink.ops->write(&sink.sink, body, 10), 0);
+	assert_int_equal(sink.sink.ops->write(&sink.sink, body, 1), -EFBIG);
+	assert_true(strbuf_len(&sink.text) <= 10);
+	textsink_fini(&sink);
+
+	/* The code stands behind the bound: not read. */
+	snprintf(body + OSS_ERROR_MAX_BYTES, OSS_ERROR_MAX_BYTES, "%s",
+		 ERROR_XML("SecurityTokenExpired"));
+	lb_say_body(&f->lb, "403 F\r\n", body);
 	get(f, 0, 5, 20, NULL);
 	assert_int_equal(f->res.error, -EACCES);
-	assert_null(strstr(f->res.text, "TestSecret"));
+	assert_string_equal(f->res.code, "");
+	free(body);
 }
 
 static void test_a_broken_body_says_how_much_came(void **state)
@@ -590,6 +628,7 @@ int main(void)
 		TEST(test_without_keys_nothing_is_signed),
 		TEST(test_each_dialect_signs_in_its_own_way),
 		TEST(test_what_the_store_repeats_of_our_keys_is_not_repeated),
+		TEST(test_what_a_refusal_says_is_read_up_to_a_bound),
 		TEST(test_a_broken_body_says_how_much_came),
 		TEST(test_throttling_says_how_long_to_wait),
 		TEST(test_a_page_of_a_proxy_is_judged_by_its_status),

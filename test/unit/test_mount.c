@@ -507,6 +507,11 @@ static void test_who_brings_the_same_shares_the_mount_and_others_do_not(void **s
 	second = attach(f, &spec);
 	assert_non_null(second);
 	assert_ptr_not_equal(first, second);
+	/* Knowing the key's name is not enough. */
+	spec.secondary = true;
+	spec.secret = "another-secret";
+	assert_null(attach(f, &spec));
+	assert_int_equal(f->error, -ENOENT);
 	mount_release(first);
 	mount_release(second);
 	finish(f);
@@ -731,6 +736,7 @@ static void test_a_refresh_sees_what_is_new_and_only_then_raises_the_serial(void
 	struct mount_spec spec = spec_of(f);
 	struct mount *m = attach(f, &spec);
 	uint64_t serial = mount_snapshot_serial(m);
+	struct mount_file old, fresh;
 	struct mount_attach *a;
 
 	(void)state;
@@ -741,12 +747,20 @@ static void test_a_refresh_sees_what_is_new_and_only_then_raises_the_serial(void
 	assert_int_equal(mount_snapshot_serial(m), serial);
 	mount_release(m);
 
+	old = open_file(m, "model-2.bin");
+	read_chunk(f, old.object, 0, 2, 0);
 	atomic_store(&f->store.files[2].version, 9);
 	f->answered = false;
 	assert_int_equal(mount_refresh(m, on_attached, f, &a), 0);
 	run_until(f, is_answered, NULL);
 	assert_true(mount_snapshot_serial(m) > serial);
 	mount_release(m);
+	/* Versions do not mix, also where the old one is still open and whole. */
+	fresh = open_file(m, "model-2.bin");
+	assert_ptr_not_equal(fresh.object, old.object);
+	read_chunk(f, fresh.object, 0, 2, 9);
+	close_file(&old);
+	close_file(&fresh);
 	mount_release(m);
 	finish(f);
 }
