@@ -160,6 +160,9 @@ enum object_verdict {
 };
 /* ret_crc: of the bytes that came once all have, else what the store said, else 0. */
 enum object_verdict object_verdict(const struct object *o, uint64_t *ret_crc);
+/* What the store said, whatever has come; also where verify is off.  False: nothing so far. */
+bool object_stored_crc(const struct object *o, uint64_t *ret_crc);
+bool object_is_loading(const struct object *o); /* a chunk is on its way */
 /*
  * VERIFY_STRICT: until the verdict a chunk shows LOADING without a watermark,
  * present or not, so whoever wants one must bring each chunk once: this is the

@@ -123,8 +123,7 @@ void object_set_crc(struct object *o, uint64_t crc)
 	struct cache *c = o->cache;
 	bool complete;
 
-	if (o->verify == VERIFY_OFF)
-		return;
+	/* With verify off no chunk's CRC is known, so nothing is ever complete here. */
 	cache_lock(c);
 	complete = !o->crc_given && o->nr_crcs == o->nr_chunks;
 	if (!o->crc_given) {
@@ -147,6 +146,28 @@ enum object_verdict object_verdict(const struct object *o, uint64_t *ret_crc)
 										    : o->crc_store;
 	cache_unlock(o->cache);
 	return verdict;
+}
+
+bool object_stored_crc(const struct object *o, uint64_t *ret_crc)
+{
+	bool given;
+
+	cache_lock(o->cache);
+	given = o->crc_given;
+	if (given)
+		*ret_crc = o->crc_store;
+	cache_unlock(o->cache);
+	return given;
+}
+
+bool object_is_loading(const struct object *o)
+{
+	bool loading;
+
+	cache_lock(o->cache);
+	loading = o->nr_loading != 0;
+	cache_unlock(o->cache);
+	return loading;
 }
 
 int64_t object_next_unseen(const struct object *o, uint32_t from)

@@ -3,7 +3,7 @@
  * missing the request waits; when nothing more arrives for a while it is
  * answered so, and the client reads what is missing or gives up.  A client that
  * has reckoned the CRC itself asks only for the store's: it comes with the first
- * answer to a GET, whatever is missing.
+ * answer to a GET, whatever is missing, so it is waited for while one is under way.
  */
 #include <errno.h>
 #include <string.h>
@@ -16,7 +16,6 @@
 #include "daemon/base/log.h"
 
 #define STANDSTILL_MS 30000 /* no new byte for so long: nobody reads this object */
-#define STORE_MS      2000  /* the same for the store's CRC alone: it gives none */
 
 static void audit_verdict(const struct session *s, const char *what, int error, uint64_t size)
 {
@@ -25,38 +24,58 @@ static void audit_verdict(const struct session *s, const char *what, int error, 
 	audit_write(&who, "verify", what, error, size);
 }
 
-static void answer_verdict(struct session *s, const struct pending *p, const struct object *o,
-			   enum object_verdict verdict, uint64_t crc)
+static void answer_crc(struct session *s, const struct pending *p, const struct object *o,
+		       const uint64_t *crc)
 {
-	/* Pending: only who asked for the store's word is answered, and 0 is none. */
 	struct wire_verify_answer answer = {
-		.crc64 = crc,
-		.known = verdict == VERDICT_GOOD || (verdict == VERDICT_PENDING && crc != 0),
+		.crc64 = crc != NULL ? *crc : 0,
+		.known = crc != NULL,
 	};
 
-	audit_verdict(s, p->what, verdict == VERDICT_BAD ? -EIO : 0,
-		      o != NULL ? object_size(o) : 0);
+	audit_verdict(s, p->what, 0, o != NULL ? object_size(o) : 0);
+	session_answer(s, p->type, p->seq, &answer.head, sizeof(answer), NULL, 0);
+}
+
+static void refuse_bytes(struct session *s, const struct pending *p, const struct object *o)
+{
+	audit_verdict(s, p->what, -EIO, object_size(o));
+	session_refuse(s, p->type, p->seq, -EIO,
+		       "%s does not have the CRC-64 that the store gave for it: its bytes "
+		       "were damaged on the way or in the store",
+		       object_key(o));
+}
+
+/* True: answered by what is known of the object now. */
+static bool answer_known(struct session *s, struct pending *p, struct object *o)
+{
+	enum object_verdict verdict;
+	/* First: once nothing is on its way, every answer has left its CRC. */
+	const bool loading = object_is_loading(o);
+	uint64_t crc, stored;
+	const bool given = object_stored_crc(o, &stored);
+
+	verdict = object_verdict(o, &crc);
 	if (verdict == VERDICT_BAD)
-		session_refuse(s, p->type, p->seq, -EIO,
-			       "%s does not have the CRC-64 that the store gave for it: its bytes "
-			       "were damaged on the way or in the store",
-			       object_key(o));
+		refuse_bytes(s, p, o);
+	else if (p->store_only && given)
+		answer_crc(s, p, o, &stored);
+	else if (p->store_only && !loading && object_error(o) == 0 && !object_is_dropped(o))
+		answer_crc(s, p, o, NULL);
+	else if (!p->store_only && verdict != VERDICT_PENDING)
+		answer_crc(s, p, o, verdict == VERDICT_GOOD ? &crc : NULL);
 	else
-		session_answer(s, p->type, p->seq, &answer.head, sizeof(answer), NULL, 0);
+		return false;
+	return true;
 }
 
 /* True: answered.  A session may be dead then. */
 static bool try_answer(struct session *s, struct pending *p, struct object *o, uint64_t now_ms)
 {
-	enum object_verdict verdict;
-	uint64_t crc = 0, present;
+	uint64_t present;
 	int error;
 
-	verdict = object_verdict(o, &crc);
-	if (verdict != VERDICT_PENDING || (p->store_only && crc != 0)) {
-		answer_verdict(s, p, o, verdict, crc);
+	if (answer_known(s, p, o))
 		return true;
-	}
 	error = object_error(o);
 	if (error == 0 && object_is_dropped(o))
 		error = -ESTALE;
@@ -71,12 +90,8 @@ static bool try_answer(struct session *s, struct pending *p, struct object *o, u
 		p->present = present;
 		p->since_ms = now_ms;
 	}
-	if (now_ms - p->since_ms < (p->store_only ? STORE_MS : STANDSTILL_MS))
+	if (now_ms - p->since_ms < STANDSTILL_MS)
 		return false;
-	if (p->store_only) {
-		answer_verdict(s, p, o, VERDICT_UNKNOWN, 0);
-		return true;
-	}
 	audit_verdict(s, p->what, -EAGAIN, 0);
 	session_refuse(s, p->type, p->seq, -EAGAIN,
 		       "%s is not complete and nothing more arrives; read it to its end first",
@@ -116,7 +131,7 @@ void op_verify(struct session *s, const struct wire_head *req)
 		/* Nothing is right about, and nothing wrong with, no bytes: their CRC is 0. */
 		const struct pending now = { .type = req->type, .seq = req->seq, .what = NULL };
 
-		answer_verdict(s, &now, NULL, VERDICT_UNKNOWN, 0);
+		answer_crc(s, &now, NULL, NULL);
 		return;
 	}
 	p = pending_new(s, req, object_key(h->object));

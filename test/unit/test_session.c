@@ -569,6 +569,68 @@ static void test_verify_names_an_object_with_a_wrong_sum(void **state)
 	assert_non_null(strstr(f->c.in.error.text, "models/file"));
 }
 
+static int ask_stored_crc(struct fixture *f, uint32_t object)
+{
+	struct wire_object m = { .object = object, .flags = WIRE_VERIFY_STORE };
+
+	return ask(f, &m.head, WIRE_VERIFY, sizeof(m));
+}
+
+static void test_the_stores_crc_is_told_whatever_is_missing(void **state)
+{
+	struct fixture *f = *state;
+	const uint32_t object = open_file(f);
+
+	/* Nothing has come and nothing is on its way: that is an answer too. */
+	assert_int_equal(ask_stored_crc(f, object), 0);
+	assert_int_equal(f->c.in.verify.known, 0);
+	object_set_crc(fake.last_object, 0);
+	assert_int_equal(ask_stored_crc(f, object), 0);
+	assert_int_equal(f->c.in.verify.known, 1);
+	assert_int_equal(f->c.in.verify.crc64, 0);
+}
+
+static void test_the_stores_crc_is_waited_for_while_a_chunk_is_on_its_way(void **state)
+{
+	struct fixture *f = *state;
+	struct wire_object m = { .object = open_file(f), .flags = WIRE_VERIFY_STORE };
+	struct fill *fill;
+	int i;
+
+	assert_int_equal(fill_begin(fake.last_object, 0, FETCH_DEMAND, &fill), 0);
+	m.head = wire_head(WIRE_VERIFY, 500, sizeof(m));
+	client_send_raw(&f->c, &m, sizeof(m));
+	for (i = 0; i < 10; i++)
+		turn(f);
+	assert_int_equal(recv(f->c.fd, &m, sizeof(m), MSG_DONTWAIT), -1);
+	object_set_crc(fake.last_object, 4711);
+	assert_true(client_receive(f, &f->c) > 0);
+	assert_int_equal(f->c.in.head.status, 0);
+	assert_int_equal(f->c.in.verify.known, 1);
+	assert_int_equal(f->c.in.verify.crc64, 4711);
+	fill_finish(fill, -EAGAIN);
+}
+
+static void test_bytes_that_are_wrong_are_told_also_to_who_asks_for_the_stores_crc(void **state)
+{
+	struct fixture *f = *state;
+	const uint32_t object = open_file(f);
+	uint32_t chunk;
+
+	object_set_crc(fake.last_object, crc_of_zeros() ^ 1);
+	for (chunk = 0; chunk < 3; chunk++)
+		fill(fake.last_object, chunk);
+	assert_int_equal(ask_stored_crc(f, object), -EIO);
+}
+
+static void test_unknown_flags_of_verify_are_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct wire_object m = { .object = open_file(f), .flags = 1u << 7 };
+
+	assert_int_equal(ask(f, &m.head, WIRE_VERIFY, sizeof(m)), -EINVAL);
+}
+
 static void test_a_close_ends_a_verify_that_waits(void **state)
 {
 	struct fixture *f = *state;
@@ -622,6 +684,10 @@ int main(void)
 		TEST(test_verify_of_an_empty_file_is_answered_at_once),
 		TEST(test_verify_waits_for_the_last_chunk),
 		TEST(test_verify_names_an_object_with_a_wrong_sum),
+		TEST(test_the_stores_crc_is_told_whatever_is_missing),
+		TEST(test_the_stores_crc_is_waited_for_while_a_chunk_is_on_its_way),
+		TEST(test_bytes_that_are_wrong_are_told_also_to_who_asks_for_the_stores_crc),
+		TEST(test_unknown_flags_of_verify_are_refused),
 		TEST(test_a_close_ends_a_verify_that_waits),
 #undef TEST
 	};

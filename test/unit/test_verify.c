@@ -101,6 +101,32 @@ static void test_right_bytes_are_verified_when_the_last_has_come(void **state)
 	object_unref(o);
 }
 
+static void test_what_the_store_said_is_known_before_the_bytes_and_without_verify(void **state)
+{
+	struct fixture *f = *state;
+	struct fill *fill;
+	struct object *o;
+	uint64_t crc = 0;
+
+	fixture_start(f, 8 * CHUNK, VERIFY_OFF);
+	o = fixture_object(f, SIZE);
+	assert_false(object_stored_crc(o, &crc));
+	assert_false(object_is_loading(o));
+	fill = begin(o, 0, FETCH_DEMAND);
+	assert_true(object_is_loading(o));
+	object_set_crc(o, 77);
+	write_rest(fill, false);
+	assert_int_equal(fill_finish(fill, 0), 0);
+	assert_false(object_is_loading(o));
+	assert_true(object_stored_crc(o, &crc));
+	assert_int_equal(crc, 77);
+	/* Nobody compares: that is what off means. */
+	load_some(o, 1, 3);
+	assert_int_equal(object_verdict(o, NULL), VERDICT_UNKNOWN);
+	assert_int_equal(object_error(o), 0);
+	object_unref(o);
+}
+
 static void test_the_verdict_also_comes_with_a_late_crc(void **state)
 {
 	struct fixture *f = *state;
@@ -386,6 +412,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		VERIFY_TEST(test_right_bytes_are_verified_when_the_last_has_come),
+		VERIFY_TEST(test_what_the_store_said_is_known_before_the_bytes_and_without_verify),
 		VERIFY_TEST(test_the_verdict_also_comes_with_a_late_crc),
 		VERIFY_TEST(test_a_flipped_bit_fails_the_object_before_it_is_complete),
 		VERIFY_TEST(test_a_refill_must_have_the_crc_it_had),
