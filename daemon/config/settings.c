@@ -258,7 +258,8 @@ static const struct conf_key network_keys[] = {
 		.def = "60",
 		.max = 86400,
 		.flags = CONF_RELOAD,
-		.doc = "How long one range is tried again before its readers get the error.",
+		.doc = "How long one range is tried again before its readers get the error; "
+		       "the first listing of a mount at most 10 s.",
 	},
 	{
 		.name = "network.sourceIp",
