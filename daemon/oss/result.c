@@ -38,7 +38,8 @@ static const struct {
 	{ "PreconditionFailed", "it was replaced in the store after it was listed: open it "
 				"again" },
 	{ "InvalidRange", "it became shorter in the store after it was listed: open it again" },
-	{ "SecondLevelDomainForbidden", "this endpoint takes no path style: set it to virtual" },
+	{ "SecondLevelDomainForbidden",
+	  "this endpoint takes no path style: set network.pathStyle to virtual" },
 	{ "UserDisable", "the store has disabled this account" },
 	{ "InDebt", "the account is in debt: the store serves it no more" },
 	{ "BucketDisable", "the store has disabled this bucket" },
