@@ -1,6 +1,7 @@
 """The laws of the design as whole stories: what must hold in real programs, whatever happens."""
 import json
 import random
+import socket
 import subprocess
 import sys
 
@@ -49,6 +50,34 @@ print(os.lseek(fd, 0, os.SEEK_CUR))
     assert out == "ESTALE\nESTALE\n0\n"
 
 
+def test_a_mapping_whose_bytes_cannot_be_had_is_an_error_and_no_zeros(store, start_daemon):
+    """Larger than the cache: it becomes a copy, and the object changes before the copy is whole."""
+    program = """
+import errno, mmap, os, sys
+fd = os.open(sys.argv[1], os.O_RDONLY)
+os.pread(fd, 1000, 0)
+print("there", flush=True)
+sys.stdin.readline()
+for flags, prot in ((mmap.MAP_SHARED, mmap.PROT_READ), (mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE)):
+    try:
+        m = mmap.mmap(fd, 0, flags, prot)
+        print("MAPPED", len(m), m[-1000:] == bytes(1000))
+    except OSError as e:
+        print(errno.errorcode[e.errno])
+"""
+    store.put(NAME, body(24 * MiB))
+    store.limits(per_connection_bps=200_000)
+    d = start_daemon({"prefetch": {"vcpus": 1, "workers": 1}, "cache": {"size": "16MiB", "chunkSize": "1MiB"}},
+                     prefix="w/")
+    p = subprocess.Popen([sys.executable, "-c", program, d.path("w.bin")], env=d.preload(), stdin=subprocess.PIPE,
+                         stdout=subprocess.PIPE, text=True)
+    assert p.stdout.readline() == "there\n"
+    store.put(NAME, body(24 * MiB, seed=6))
+    store.limits(per_connection_bps=0)
+    out, _ = p.communicate("\n", timeout=60)
+    assert out == "ESTALE\nESTALE\n"
+
+
 # ---- 3: secrets stay in the daemon -------------------------------------------------------
 
 
@@ -88,6 +117,12 @@ def test_no_key_no_token_and_no_signature_is_written_anywhere(served, start_daem
     assert "mounted oss://models/w/" in d.log() and '"op":"mount"' in d.audit_path.read_text().replace(" ", "")
 
 
+def test_the_daemon_leaves_no_core_file(start_daemon):
+    d = start_daemon()
+    limits = open(f"/proc/{d.pid}/limits").read()
+    assert ["0", "0"] == next(line.split()[4:6] for line in limits.splitlines() if line.startswith("Max core file size"))
+
+
 def test_a_daemon_that_a_client_starts_gets_no_key_by_its_arguments_or_environment(served, tmp_path):
     """The program that is started first writes down what it was given."""
     given = tmp_path / "given"
@@ -99,7 +134,9 @@ def test_a_daemon_that_a_client_starts_gets_no_key_by_its_arguments_or_environme
         # Without much else in the environment: there is a bound on what is handed on.
         env = {k: v for k, v in d.preload(OSSC_DAEMON=str(program)).items()
                if k.startswith(("OSS", "LD_", "MODEL", "ENABLE")) or k in ("PATH", "HOME")}
-        out = subprocess.run(["cat", d.path("w.bin")], env=env, capture_output=True, timeout=60)
+        with socket.socket() as open_in_the_program:
+            out = subprocess.run(["cat", d.path("w.bin")], env=env, capture_output=True, timeout=60,
+                                 pass_fds=[open_in_the_program.fileno()])
         assert out.stdout == body(100_000), out.stderr
         text = given.read_text()
     assert "OSSC_SOCKET=" in text and "PATH=" in text

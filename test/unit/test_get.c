@@ -449,7 +449,8 @@ static void test_what_a_refusal_says_is_read_up_to_a_bound(void **state)
 {
 	struct fixture *f = *state;
 	struct textsink sink;
-	char *body = malloc(2 * OSS_ERROR_MAX_BYTES);
+	char *body = malloc(2 * OSS_ERROR_MAX_BYTES), head[80];
+	time_t begun;
 
 	assert_non_null(body);
 	memset(body, ' ', 2 * OSS_ERROR_MAX_BYTES);
@@ -459,7 +460,18 @@ static void test_what_a_refusal_says_is_read_up_to_a_bound(void **state)
 	assert_true(strbuf_len(&sink.text) <= 10);
 	textsink_fini(&sink);
 
+	/* A refusal without end that stops coming: what is there is enough, nobody waits for more. */
+	body[OSS_ERROR_MAX_BYTES + 1000] = '\0';
+	snprintf(head, sizeof(head), "HTTP/1.1 403 F\r\nContent-Length: 100000000\r\n\r\n");
+	memcpy(body, head, strlen(head));
+	lb_say(&f->lb, body);
+	begun = time(NULL);
+	get(f, 0, 5, 20, NULL);
+	assert_int_equal(f->res.error, -EACCES);
+	assert_true(time(NULL) - begun < 4); /* an idle connection ends after 5 s */
+
 	/* The code stands behind the bound: not read. */
+	memset(body, ' ', 2 * OSS_ERROR_MAX_BYTES);
 	snprintf(body + OSS_ERROR_MAX_BYTES, OSS_ERROR_MAX_BYTES, "%s",
 		 ERROR_XML("SecurityTokenExpired"));
 	lb_say_body(&f->lb, "403 F\r\n", body);

@@ -140,6 +140,19 @@ static void test_a_forked_child_reads_even_hits_in_a_session_of_its_own(void **s
 
 /* ---- hits are free ---------------------------------------------------------------------- */
 
+/* A sanitizer makes calls of its own, when and where it likes. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define IS_SANITIZED 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define IS_SANITIZED 1
+#endif
+#ifndef IS_SANITIZED
+#define IS_SANITIZED 0
+#endif
+
 /* From here on any system call but the end of the process kills it. */
 static bool forbid_system_calls(void)
 {
@@ -181,8 +194,11 @@ static void test_a_hit_makes_no_system_call(void **state)
 {
 	struct fixture *f = *state;
 	int status = -1;
-	pid_t pid = fork();
+	pid_t pid;
 
+	if (IS_SANITIZED)
+		skip();
+	pid = fork();
 	if (pid == 0)
 		read_without_system_calls(f);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -191,31 +207,49 @@ static void test_a_hit_makes_no_system_call(void **state)
 	assert_int_equal(status, 0);
 }
 
+static bool is_kicked(const struct fake_session *s)
+{
+	struct pollfd kick = { .fd = s->kick, .events = POLLIN };
+
+	return poll(&kick, 1, 0) == 1;
+}
+
+/* The first chunk of a.bin goes and is there again. */
+static void come_again(struct fake *d)
+{
+	fake_evict_locked(d, &d->files[0], 0);
+	fake_fill(d, &d->files[0], 0);
+}
+
 static void test_a_hit_asks_for_nothing_and_wakes_nobody(void **state)
 {
 	struct fixture *f = *state;
 	struct fake *d = f->daemon;
-	struct pollfd kicked = { .events = POLLIN };
+	struct fake_session *s = &d->sessions[0];
+	bool quiet, quiet_again, told;
 	uint32_t tail;
 
 	assert_int_equal(file_read(f->file, f->buf, A_SIZE, 0), A_SIZE);
 	/* Answered after all that was in the ring; then the daemon sleeps. */
 	assert_int_equal(view_prefetch(f->view, "", 0), 0);
 	pthread_mutex_lock(&d->lock);
-	kicked.fd = d->sessions[0].kick;
-	assert_int_equal(poll(&kicked, 1, 0), 0);
-	tail = d->sessions[0].memory->submit.tail;
-	assert_int_equal(file_read(f->file, f->buf, A_SIZE, 0), A_SIZE);
-	assert_int_equal(file_read(f->file, f->buf, 5000, FAKE_CHUNK - 2500), 5000);
-	assert_int_equal(d->sessions[0].memory->submit.tail, tail);
-	assert_int_equal(poll(&kicked, 1, 0), 0);
-	/* The one exception: a full cache wants to hear of a first touch. */
-	d->sessions[0].memory->want_touch = 1;
-	fake_evict_locked(d, &d->files[0], 0);
-	fake_fill(d, &d->files[0], 0);
-	assert_int_equal(file_read(f->file, f->buf, 10, 0), 10);
-	assert_int_equal(poll(&kicked, 1, 0), 1);
+	quiet = !is_kicked(s);
+	tail = s->memory->submit.tail;
+	file_read(f->file, f->buf, A_SIZE, 0);
+	file_read(f->file, f->buf, 5000, FAKE_CHUNK - 2500);
+	/* The first touch of a chunk that came again. */
+	come_again(d);
+	file_read(f->file, f->buf, 10, 0);
+	quiet_again = !is_kicked(s) && s->memory->submit.tail == tail;
+	/* The one exception: a full cache wants to hear of it. */
+	s->memory->want_touch = 1;
+	come_again(d);
+	file_read(f->file, f->buf, 10, 0);
+	told = is_kicked(s);
 	pthread_mutex_unlock(&d->lock);
+	assert_true(quiet);
+	assert_true(quiet_again);
+	assert_true(told);
 }
 
 /* ---- every wait ends -------------------------------------------------------------------- */
@@ -427,5 +461,7 @@ int main(void)
 		WITHOUT_FILE(test_the_request_with_the_keys_stays_out_of_core_files),
 	};
 
+	/* What a broken client does is wait for ever. */
+	alarm(60);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

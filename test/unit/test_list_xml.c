@@ -252,6 +252,47 @@ static void test_a_full_page_keeps_its_order(void **state)
 	free(xml);
 }
 
+/* A page of `nr` times that element. */
+static char *page_of(const char *element, size_t nr)
+{
+	size_t used, i, size = nr * strlen(element) + 200;
+	char *xml = malloc(size);
+
+	assert_non_null(xml);
+	used = (size_t)sprintf(xml, "<ListBucketResult><IsTruncated>false</IsTruncated>");
+	for (i = 0; i < nr; i++)
+		used += (size_t)snprintf(xml + used, size - used, "%s", element);
+	snprintf(xml + used, size - used, "</ListBucketResult>");
+	return xml;
+}
+
+static void test_what_a_page_may_hold_is_bounded(void **state)
+{
+	static const char *const elements[] = {
+		"<Contents><Key>k</Key><Size>1</Size></Contents>",
+		"<CommonPrefixes><Prefix>p/</Prefix></CommonPrefixes>",
+	};
+	struct list_page page;
+	char err[256], *xml;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(elements) / sizeof(elements[0]); i++) {
+		xml = page_of(elements[i], LIST_PAGE_MAX_ENTRIES);
+		assert_int_equal(parse(xml, &page, err, sizeof(err)), 0);
+		list_page_fini(&page);
+		free(xml);
+		xml = page_of(elements[i], LIST_PAGE_MAX_ENTRIES + 1);
+		assert_true(parse(xml, &page, err, sizeof(err)) < 0);
+		assert_non_null(strstr(err, "20000"));
+		free(xml);
+	}
+	xml = page_of(" ", LIST_PAGE_MAX_BYTES);
+	assert_true(parse(xml, &page, err, sizeof(err)) < 0);
+	assert_non_null(strstr(err, "16 MiB"));
+	free(xml);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -263,6 +304,7 @@ int main(void)
 		cmocka_unit_test(test_the_longest_key_fits_and_a_longer_one_is_refused),
 		cmocka_unit_test(test_a_plus_in_a_token_is_never_a_space),
 		cmocka_unit_test(test_a_full_page_keeps_its_order),
+		cmocka_unit_test(test_what_a_page_may_hold_is_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
