@@ -140,7 +140,7 @@ except OSError as e:
     served.limits(per_connection_bps=0)
     out, _ = p.communicate("\n", timeout=60)
     assert out.strip() == "ESTALE"
-    assert any("w/w.bin" in line and "changed" in line for line in d.log().splitlines())
+    assert any("w/w.bin" in line and "replaced" in line for line in d.log().splitlines())
     assert read(d).split()[0] == hashlib.sha256(body(6, size)).hexdigest()
 
 
