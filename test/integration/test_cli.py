@@ -323,12 +323,12 @@ def test_get_on_a_terminal_shows_rate_and_time_left(slow, tmp_path):
 
 
 def test_prefetch_wait_returns_when_all_is_there(d, store):
-    # Another mount of a longer and of a shorter name is not mistaken for this one.
-    assert d.ossc("ls", "oss://models/").returncode == 0
+    # Mounts of longer and shorter names, before and after it, are not mistaken for this one.
+    for other in ("oss://models/m/assets/", "oss://models/m/", "oss://models/"):
+        assert d.ossc("ls", other).returncode == 0
     store.limits(total_bps=20 * MiB)
-    out = lines(d.ossc("prefetch", "--wait"))
-    assert len(out) == 1 and out[0].endswith(" in the cache")
     size = sum(map(len, TREE.values()))
+    assert lines(d.ossc("prefetch", "--wait")) == [f"{size / MiB:.1f} MiB in the cache"]
     assert store.counters()["bytes"] >= size
     mount = next(m for m in d.status()["mounts"] if m["oss_path"] == "oss://models/m/")
     assert mount["cached_bytes"] == size and mount["prefetch"] == "done" and mount["keep"]
