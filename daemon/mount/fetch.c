@@ -15,6 +15,7 @@
 #include "daemon/http/client.h"
 #include "daemon/mount/fetch_worker.h"
 #include "daemon/oss/bucket.h"
+#include "daemon/oss/endpoint.h"
 
 #define KEEPALIVE_MS 45000 /* stores close what is idle for a minute */
 
@@ -22,6 +23,8 @@ void fetch_object_init(struct fetch_object *fo, struct object *o, uint32_t nr_ch
 		       struct oss_bucket *bucket)
 {
 	fetchq_entry_init(&fo->entry, o, nr_chunks);
+	/* TLS is worth a second thread: most of its work is done before the memory file. */
+	fo->entry.one_writer = !oss_bucket_endpoint(bucket)->tls;
 	fo->bucket = oss_bucket_ref(bucket);
 }
 
@@ -146,8 +149,11 @@ static int start_worker(struct fetch *f, unsigned index)
 		.connect_timeout_ms = f->conf.connect_timeout_ms,
 		.idle_timeout_ms = f->conf.idle_timeout_ms,
 		.keepalive_ms = KEEPALIVE_MS,
-		/* Requests that were cut leave their connection a moment later. */
-		.max_connections = f->conf.slots + 2,
+		/*
+		 * One worker may have all, see fetchq_conf; and requests that were cut
+		 * leave their connection a moment later.
+		 */
+		.max_connections = f->conf.slots * f->conf.nr_workers + 2,
 		.tls_ca_file = f->tls_ca_file,
 	};
 	char name[16];

@@ -27,11 +27,40 @@ static unsigned reserve_of(const struct fetchq *q)
 	return q->conf.slots >= 4 ? 1 : 0;
 }
 
+/*
+ * The only object with work, if a second thread would be in the first one's
+ * way: splices into one memory file wait for each other, and passing the turn
+ * between cores costs more than it brings.
+ */
+static const struct fetchq_entry *lonely_locked(const struct fetchq *q)
+{
+	const struct fetchq_entry *only = NULL, *e;
+	enum fetch_class list;
+
+	for (list = FETCH_DEMAND; list < FETCH_NR_CLASSES; list++) {
+		e = TAILQ_FIRST(&q->lists[list]);
+		if (e == NULL)
+			continue;
+		if (!e->one_writer || (only != NULL && e != only) ||
+		    TAILQ_NEXT(e, links[list]) != NULL)
+			return NULL;
+		only = e;
+	}
+	return only;
+}
+
 static unsigned free_slots(const struct fetchq *q, unsigned worker, bool for_demand)
 {
-	unsigned most = q->conf.slots - (for_demand ? 0 : reserve_of(q));
-	unsigned used = q->slots[worker].in_flight;
+	const struct fetchq_entry *lonely = lonely_locked(q);
+	unsigned used = q->slots[worker].in_flight, most = q->conf.slots;
 
+	if (lonely != NULL && lonely->home != 0 && lonely->home != worker + 1)
+		return 0;
+	if (lonely != NULL) {
+		most *= q->conf.nr_workers;
+		used = q->nr_in_flight;
+	}
+	most -= for_demand ? 0 : reserve_of(q);
 	return used < most ? most - used : 0;
 }
 

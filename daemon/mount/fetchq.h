@@ -33,6 +33,7 @@ struct fetchq_entry {
 	uint32_t nr_chunks;
 	bool held; /* while anything below is queued, taken or told */
 	bool opened;
+	bool one_writer; /* a second thread would only wait for the first (plain HTTP) */
 	unsigned in_flight;
 	unsigned nr_told; /* notices that were taken and are not done */
 	unsigned home;	  /* worker that took from it first, plus 1; 0: none */
@@ -54,7 +55,7 @@ struct fetchq_entry {
 
 struct fetchq_conf {
 	unsigned nr_workers;
-	unsigned slots; /* of each worker */
+	unsigned slots; /* of each worker; an object that is alone gets all of them on one worker */
 	/* Worker `worker` is to call fetchq_awake() and take; from any thread. */
 	void (*wake)(unsigned worker, void *arg);
 	/* fetchq_next_notice() has something; from any thread. */

@@ -238,6 +238,29 @@ static void test_workers_keep_to_their_objects_but_all_help_with_one(void **stat
 	fetchq_forget(f->q, &f->entries[0]);
 }
 
+static void test_an_object_with_one_writer_that_is_alone_stays_on_one_worker(void **state)
+{
+	struct fixture *f = *state;
+	struct fetchq_work w[NR_WORKERS * SLOTS], other;
+	unsigned i, most = NR_WORKERS * SLOTS - 1; /* one is kept for whoever waits */
+
+	f->entries[0].one_writer = f->entries[1].one_writer = true;
+	fetchq_prefetch(f->q, &f->entries[0], false, NULL);
+	for (i = 0; i < most; i++)
+		hold_one(f, 0, &w[i]);
+	assert_false(fetchq_take(f->q, 0, FETCH_PREFETCH, &w[most]));
+	assert_false(fetchq_take(f->q, 1, FETCH_PREFETCH, &w[most]));
+	/* With a second object there is work for a second thread. */
+	fetchq_prefetch(f->q, &f->entries[1], false, NULL);
+	hold_one(f, 1, &other);
+	assert_ptr_equal(other.entry, &f->entries[1]);
+	for (i = 0; i < most; i++)
+		let_go(f, 0, &w[i]);
+	let_go(f, 1, &other);
+	fetchq_forget(f->q, &f->entries[0]);
+	fetchq_forget(f->q, &f->entries[1]);
+}
+
 static void test_a_plan_that_streams_goes_file_by_file(void **state)
 {
 	struct fixture *f = *state;
@@ -512,6 +535,8 @@ int main(void)
 		QUEUE_TEST(test_a_prefetched_chunk_that_is_demanded_moves_to_the_front, setup),
 		QUEUE_TEST(test_fills_are_spread_over_objects, setup),
 		QUEUE_TEST(test_workers_keep_to_their_objects_but_all_help_with_one, setup_workers),
+		QUEUE_TEST(test_an_object_with_one_writer_that_is_alone_stays_on_one_worker,
+			   setup_workers),
 		QUEUE_TEST(test_a_plan_that_streams_goes_file_by_file, setup_small),
 		QUEUE_TEST(test_an_opened_file_moves_to_the_front_of_prefetch, setup),
 		QUEUE_TEST(test_the_end_of_a_prefetch_is_told_once_and_a_stopped_one_goes_on,
