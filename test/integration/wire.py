@@ -9,6 +9,7 @@ import mmap
 import os
 import socket
 import struct
+import time
 
 MAGIC = 0x4353534F
 VERSION = 1
@@ -42,7 +43,15 @@ class Session:
     def __init__(self, path, timeout=10):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket.settimeout(timeout)
-        self.socket.connect(str(path))
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                self.socket.connect(str(path))
+                break
+            except ConnectionRefusedError:  # bound a moment ago, and about to listen
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.001)
         self.seq = 0
         self.fds = []
 
