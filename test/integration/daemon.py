@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -63,12 +64,21 @@ class Daemon:
 
     def wait_ready(self):
         deadline = time.monotonic() + 20
-        while not self.socket.exists():
+        while not self.answers():
             if self.process.poll() is not None:
                 raise RuntimeError(f"osscd ended with {self.process.returncode}: {self.errors()}")
             if time.monotonic() > deadline:
                 raise RuntimeError(f"osscd did not make {self.socket} in 20 s: {self.errors()}")
             time.sleep(0.01)
+
+    def answers(self):
+        """A socket appears a moment before anybody listens on it."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+            try:
+                s.connect(str(self.socket))
+                return True
+            except OSError:
+                return False
 
     def errors(self):
         return (self.dir / "stderr").read_text(errors="replace")
