@@ -279,7 +279,9 @@ def on_a_terminal(argv, env, stream):
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
     streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, stream: theirs}
-    p = subprocess.Popen([str(a) for a in argv], env=env, **streams)
+    # A shell's background jobs ignore the interrupt; a terminal's foreground does not.
+    p = subprocess.Popen([str(a) for a in argv], env=env, **streams,
+                         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     os.close(theirs)
     seen = bytearray()
 
