@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "daemon/cache/cache.h"
 #include "daemon/mount/mount.h"
 #include "daemon/session/session_internal.h"
@@ -139,7 +140,7 @@ void op_verify(struct session *s, const struct wire_head *req)
 		return;
 	p->object = msg->object;
 	p->store_only = (msg->flags & WIRE_VERIFY_STORE) != 0;
-	p->since_ms = pulse_now_ms();
+	p->since_ms = clock_ms();
 	if (!op_verify_poll(p, p->since_ms))
 		pulse_wake(s->all);
 }

@@ -6,10 +6,9 @@
  * completions that found no room are moved on), every 100 ms while something is
  * being downloaded or waited for.  Upkeep is the cache's own clock.
  */
-#include <time.h>
-
 #include <event2/event.h>
 
+#include "common/clock.h"
 #include "daemon/base/worker.h"
 #include "daemon/base/xalloc.h"
 #include "daemon/cache/cache.h"
@@ -19,14 +18,6 @@
 #define SLOW_MS	     100
 #define QUIET_PULSES 25 /* a session without touches for so long is let be */
 #define CALM_PULSES  2	/* one more look after the last reason has gone */
-
-uint64_t pulse_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 static void arm(struct event *timer, uint64_t ms)
 {
@@ -54,7 +45,7 @@ static void publish_want_touch(struct sessions *ss)
 
 static void run_upkeep(struct sessions *ss)
 {
-	long next = cache_tick(ss->cache, pulse_now_ms());
+	long next = cache_tick(ss->cache, clock_ms());
 
 	if (next >= 0)
 		arm(ss->upkeep, next > 0 ? (uint64_t)next : 1);
@@ -97,7 +88,7 @@ static bool poll_verdicts(struct sessions *ss)
 		next_session = LIST_NEXT(s, link);
 		for (p = TAILQ_FIRST(&s->pending); p != NULL && !session_is_dead(s); p = next) {
 			next = TAILQ_NEXT(p, link);
-			if (p->type == WIRE_VERIFY && !op_verify_poll(p, pulse_now_ms()))
+			if (p->type == WIRE_VERIFY && !op_verify_poll(p, clock_ms()))
 				any = true;
 		}
 	}

@@ -210,7 +210,6 @@ void pulse_wake(struct sessions *ss);
 /* And drain this session's touches while it is busy. */
 void pulse_activate(struct session *s);
 void pulse_forget(struct session *s);
-uint64_t pulse_now_ms(void);
 
 /* ---- the operations ------------------------------------------------------------- */
 
