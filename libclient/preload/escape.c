@@ -3,7 +3,9 @@
 #include "libclient/core/file.h"
 #include "libclient/core/sys.h"
 #include "libclient/core/text.h"
+#include "libclient/preload/fds.h"
 #include "libclient/preload/memory.h"
+#include "libclient/preload/offset.h"
 #include "libclient/preload/say.h"
 
 #include <linux/memfd.h>
@@ -57,7 +59,7 @@ int escape_copy(struct file *f, uint64_t off, size_t len)
 		say_too_big(f, len, available);
 		return -ENOMEM;
 	}
-	fd = sys_memfd_create("ossc-copy", MFD_CLOEXEC);
+	fd = sys_memfd_create("ossc-copy", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return fd;
 	r = fill(f, fd, off, len);
@@ -66,4 +68,100 @@ int escape_copy(struct file *f, uint64_t off, size_t len)
 		return r;
 	}
 	return fd;
+}
+
+/* The same memory by a descriptor that cannot write. */
+static int open_for_reading(int fd)
+{
+	char link[40];
+	struct text t;
+	int r;
+
+	text_init(&t, link, sizeof(link));
+	text_adds(&t, "/proc/self/fd/");
+	text_addi(&t, fd);
+	r = sys_openat(AT_FDCWD, link, O_RDONLY | O_CLOEXEC, 0);
+	if (r != -ENOENT)
+		return r;
+	SAY_ONCE("/proc is not mounted: store files cannot be handed to other programs");
+	return -EIO;
+}
+
+int escape_open(struct file *f)
+{
+	int fd = escape_copy(f, 0, file_size(f)), r;
+
+	if (fd < 0)
+		return fd;
+	r = sys_fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
+	if (r == 0)
+		r = (int)sys_call2(__NR_fchmod, fd, 0444);
+	if (r == 0)
+		r = open_for_reading(fd);
+	sys_close(fd);
+	return r;
+}
+
+static int duplicate(struct ofd *o, int fd)
+{
+	int copy = o->escaped ? open_for_reading(fd) : escape_open(o->file);
+
+	if (copy >= 0)
+		sys_call3(__NR_lseek, copy, offset_get(o->cell, fd), SEEK_SET);
+	return copy;
+}
+
+int escape_duplicate(int fd)
+{
+	struct ofd *o = fds_get(fd);
+	int r;
+
+	if (o == NULL)
+		return -EBADF;
+	r = duplicate(o, fd);
+	fds_put(o);
+	return r;
+}
+
+/* Every descriptor of `o` becomes one of the copy's, here and in the table. */
+static int replace(struct ofd *o, int fd)
+{
+	struct ofd *escaped;
+	int copy = escape_open(o->file), at, flags;
+
+	if (copy < 0)
+		return copy;
+	escaped = fds_new(file_ref(o->file), o->flags, o->placeholder);
+	if (escaped == NULL) {
+		file_put(o->file);
+		sys_close(copy);
+		return -ENOMEM;
+	}
+	escaped->escaped = true;
+	offset_is_in_kernel(escaped->cell);
+	/* Who reads in another thread meanwhile goes by the kernel's offset, of whichever it is. */
+	offset_to_kernel(o->cell, fd);
+	sys_call3(__NR_lseek, copy, offset_get(o->cell, fd), SEEK_SET);
+	for (at = fds_next_of(o, 0); at >= 0; at = fds_next_of(o, at + 1)) {
+		flags = sys_fcntl(at, F_GETFD, 0);
+		if (flags < 0 || sys_dup3(copy, at, (flags & FD_CLOEXEC) != 0 ? O_CLOEXEC : 0) < 0)
+			continue;
+		fds_exchange(at, o, escaped);
+	}
+	fds_put(escaped);
+	sys_close(copy);
+	return 0;
+}
+
+int escape_descriptor(int fd)
+{
+	struct ofd *o = fds_get(fd);
+	int r = 0;
+
+	if (o == NULL)
+		return -EBADF;
+	if ((o->flags & O_PATH) == 0 && !o->escaped)
+		r = replace(o, fd);
+	fds_put(o);
+	return r;
 }

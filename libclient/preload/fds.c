@@ -119,6 +119,7 @@ struct ofd *fds_new(struct file *f, uint32_t flags, uint64_t placeholder)
 	o->file = f;
 	o->flags = flags;
 	o->placeholder = placeholder;
+	o->escaped = 0;
 	o->size = file_size(f);
 	/* Release pairs with the acquire in try_ref(): all of it is written. */
 	__atomic_store_n(&o->refs, 1, __ATOMIC_RELEASE);
@@ -306,6 +307,37 @@ void fds_duplicate(int from, int to)
 	} else {
 		replace(other, NULL);
 	}
+}
+
+int fds_next_of(const struct ofd *o, int from)
+{
+	uint32_t end = __atomic_load_n(&fds_end, __ATOMIC_RELAXED), fd;
+
+	for (fd = (uint32_t)from; fd < end; fd++) {
+		struct ofd **slot = slot_of((int)fd), *there;
+
+		if (slot == NULL) {
+			fd |= FDS_PER_PAGE - 1;
+			continue;
+		}
+		there = __atomic_load_n(slot, __ATOMIC_RELAXED);
+		if (o != NULL ? there == o : there > FDS_DIRECTORY)
+			return (int)fd;
+	}
+	return -1;
+}
+
+void fds_exchange(int fd, struct ofd *old, struct ofd *fresh)
+{
+	struct ofd **slot = slot_of(fd), *there = old;
+
+	__atomic_fetch_add(&fresh->refs, 1, __ATOMIC_RELAXED);
+	/* Release pairs with the acquire in fds_get_known(). */
+	if (__atomic_compare_exchange_n(slot, &there, fresh, false, __ATOMIC_ACQ_REL,
+					__ATOMIC_RELAXED))
+		fds_put(old);
+	else
+		fds_put(fresh);
 }
 
 /* ---- fork and exec --------------------------------------------------------------------- */

@@ -29,7 +29,8 @@ struct ofd {
 	uint64_t size;
 	uint32_t next_free; /* number of the next one + 1 */
 	uint32_t number;
-	char pad[16]; /* a cache line: readers of one do not slow those of another */
+	uint32_t escaped; /* its descriptors are a copy that anybody may read (escape.h) */
+	char pad[12];	  /* a cache line: readers of one do not slow those of another */
 };
 
 #define FDS_PER_PAGE 1024
@@ -71,6 +72,11 @@ void fds_forget(int fd);
 void fds_forget_range(unsigned first, unsigned last);
 /* `to` is now a duplicate of `from`; whatever it was before is forgotten. */
 void fds_duplicate(int from, int to);
+
+/* The lowest descriptor from `from` on that shows this description, or any store file (NULL); -1. */
+int fds_next_of(const struct ofd *o, int from);
+/* The descriptor, if it shows `old`, shows `fresh` from now on, which gets a reference. */
+void fds_exchange(int fd, struct ofd *old, struct ofd *fresh);
 
 /* This process has a table: its vfork children will know that it is not theirs. */
 void fds_own(void);
