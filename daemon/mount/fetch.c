@@ -273,6 +273,11 @@ struct fetchq *fetch_queue(struct fetch *f)
 	return f->queue;
 }
 
+struct worker *fetch_thread(struct fetch *f, unsigned i)
+{
+	return f->workers[i % f->conf.nr_workers].thread;
+}
+
 void fetch_stats(const struct fetch *f, struct fetch_stats *ret)
 {
 	ret->bytes = atomic_load(&f->bytes);

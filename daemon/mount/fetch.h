@@ -50,6 +50,8 @@ int fetch_new(const struct fetch_conf *conf, struct fetch **ret_fetch);
 void fetch_free(struct fetch *f);
 void fetch_reconfigure(struct fetch *f, unsigned slots, unsigned retry_budget_ms);
 struct fetchq *fetch_queue(struct fetch *f);
+/* A worker to lend work to that takes no longer than a chunk does: i modulo their number. */
+struct worker *fetch_thread(struct fetch *f, unsigned i);
 
 struct fetch_stats {
 	uint64_t bytes, requests, retries, throttled, errors, cut;

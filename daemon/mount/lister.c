@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "daemon/base/xalloc.h"
+#include "daemon/mount/fetch.h"
+#include "daemon/mount/keyspace.h"
 #include "daemon/mount/tree.h"
 #include "daemon/oss/bucket.h"
 #include "daemon/oss/list.h"
@@ -19,8 +21,30 @@
 #define FIRST_CONNECT_MS 3000  /* of that, while no connection is made */
 #define TEXT_LEN	 2048  /* the longest path, and what the store says */
 
+#define MAX_STRETCHES	 64
+#define PAGES_AT_LEAST	 3.0 /* expected in a stretch that is worth dividing */
+#define GUESSES_FREE	 32  /* requests that found nothing, before pages must have earned them */
+
+/*
+ * Keys after one place up to another, read by one listing of its own.  Where a
+ * page ends, the keys behind it are divided at guessed points: whoever finds
+ * nothing behind its point has shown where the keys end.
+ */
+struct stretch {
+	struct lister *lister;
+	struct oss_list *list; /* NULL: free */
+	bool is_guess;	       /* it began where nobody knows of a key */
+	unsigned nr_pages;
+	double pages_left;	 /* expected; as many as there can be when nothing is known */
+	char at[KEYSPACE_KEY];	 /* the last key that came, or where it began */
+	char last[KEYSPACE_KEY]; /* ""; the end of the prefix */
+};
+
 struct lister {
-	struct oss_list *list;
+	struct event_base *base;
+	struct worker *home;
+	struct fetch *fetch;
+	struct http_client *client;
 	struct tree *tree;
 	struct oss_bucket *bucket;
 	char *prefix;
@@ -29,10 +53,33 @@ struct lister {
 	bool has_sources;
 	lister_done_fn *fn;
 	void *arg;
+	unsigned retry_budget_ms;
+	unsigned first_budget_ms;
+	unsigned first_connect_ms;
+
+	unsigned concurrency; /* 1: the store's order does not matter */
+	unsigned nr_running;
+	unsigned nr_pages;   /* that brought keys */
+	unsigned nr_guesses; /* stretches that have found nothing where they were begun */
+	struct keyspace keys;
+	struct stretch *stretches; /* `concurrency` of them */
 };
+
+static void cancel_all(struct lister *l)
+{
+	unsigned i;
+
+	for (i = 0; i < l->concurrency; i++) {
+		oss_list_cancel(l->stretches[i].list);
+		l->stretches[i].list = NULL;
+	}
+	l->nr_running = 0;
+}
 
 static void lister_free(struct lister *l)
 {
+	cancel_all(l);
+	free(l->stretches);
 	tree_free(l->tree);
 	oss_bucket_unref(l->bucket);
 	free(l->prefix);
@@ -40,12 +87,17 @@ static void lister_free(struct lister *l)
 	free(l);
 }
 
-static int on_page(const struct list_page *page, void *arg)
+static const char *last_or_null(const struct stretch *s)
 {
-	struct lister *l = arg;
-	size_t i;
-	int r = 0;
+	return s->last[0] != '\0' ? s->last : NULL;
+}
 
+static int add_keys(struct lister *l, const struct list_page *page)
+{
+	size_t i;
+	int r;
+
+	r = tree_begin_run(l->tree, page->entries[0].key);
 	for (i = 0; i < page->nr_entries && r == 0; i++) {
 		const struct list_entry *e = &page->entries[i];
 		struct tree_key key = {
@@ -60,6 +112,141 @@ static int on_page(const struct list_page *page, void *arg)
 		r = tree_add(l->tree, &key);
 	}
 	return r;
+}
+
+/* How far this page has led, and so how many more may come. */
+static void estimate(struct stretch *s, const char *from, const char *at)
+{
+	const char *last = last_or_null(s);
+	double share = last != NULL ? keyspace_share(&s->lister->keys, from, at, last) : 0;
+
+	s->pages_left = share > 1e-6 ? (1 - share) / share : 1e6;
+}
+
+static int on_page(const struct list_page *page, void *arg);
+static void on_done(const struct oss_result *res, void *arg);
+
+/* Read what comes after a key ("": from the start), up to another (NULL: to the end). */
+static int begin(struct lister *l, const char *after, const char *last)
+{
+	static const struct oss_list_events events = { .on_page = on_page, .on_done = on_done };
+	struct oss_retry_conf retry = { .budget_ms = l->retry_budget_ms };
+	struct oss_list_conf conf = {
+		.prefix = l->prefix,
+		.start_after = after,
+		.last = last,
+		.in_order = l->concurrency > 1,
+		.max_keys = PAGE_KEYS,
+		.retry = &retry,
+		.home = l->home,
+		.first_budget_ms = l->nr_pages == 0 ? l->first_budget_ms : 0,
+		.first_connect_ms = l->nr_pages == 0 ? l->first_connect_ms : 0,
+	};
+	struct stretch *s = l->stretches;
+	int r;
+
+	while (s->list != NULL)
+		s++; /* there is one: nr_running is below concurrency */
+	*s = (struct stretch){ .lister = l, .is_guess = after[0] != '\0' };
+	snprintf(s->at, sizeof(s->at), "%s", after);
+	snprintf(s->last, sizeof(s->last), "%s", last != NULL ? last : "");
+	if (l->fetch != NULL)
+		conf.parser = fetch_thread(l->fetch, (unsigned)(s - l->stretches));
+	r = oss_list_start(l->base, l->client, l->bucket, &conf, &events, s, &s->list);
+	l->nr_running += r == 0;
+	l->nr_guesses += r == 0 && s->is_guess;
+	return r;
+}
+
+/* Forget all, and ask for one page after the other. */
+static int begin_again(struct lister *l)
+{
+	int r;
+
+	cancel_all(l);
+	l->concurrency = 1;
+	l->nr_pages = 0;
+	tree_free(l->tree);
+	l->tree = NULL;
+	r = tree_new(l->prefix, &l->tree);
+	return r == 0 ? begin(l, "", NULL) : r;
+}
+
+/* The stretch with most to come of which something is known; NULL: none is worth it. */
+static struct stretch *longest(struct lister *l)
+{
+	struct stretch *best = NULL;
+	unsigned i;
+
+	for (i = 0; i < l->concurrency; i++) {
+		struct stretch *s = &l->stretches[i];
+
+		if (s->list != NULL && s->nr_pages != 0 && s->pages_left >= PAGES_AT_LEAST &&
+		    (best == NULL || s->pages_left > best->pages_left))
+			best = s;
+	}
+	return best;
+}
+
+/* So many stretches may be begun at guessed points now. */
+static unsigned nr_guesses_allowed(const struct lister *l)
+{
+	unsigned earned = GUESSES_FREE + 2 * l->nr_pages, room = l->concurrency - l->nr_running;
+
+	earned = earned > l->nr_guesses ? earned - l->nr_guesses : 0;
+	return earned < room ? earned : room;
+}
+
+/* What the listing has not reached yet is given to whoever is free. */
+static int divide(struct lister *l)
+{
+	char points[MAX_STRETCHES][KEYSPACE_KEY];
+	unsigned nr;
+	int r = 0;
+
+	while (r == 0 && (nr = nr_guesses_allowed(l)) != 0) {
+		struct stretch *s = longest(l);
+
+		if (s == NULL)
+			return 0;
+		nr = nr < s->pages_left - 1 ? nr : (unsigned)(s->pages_left - 1);
+		nr = keyspace_divide(&l->keys, s->at, last_or_null(s), nr, points);
+		s->pages_left = nr == 0 ? 0 : s->pages_left / (nr + 1);
+		while (r == 0 && nr-- > 0) {
+			r = begin(l, points[nr], last_or_null(s));
+			if (r != 0)
+				break;
+			snprintf(s->last, sizeof(s->last), "%s", points[nr]);
+			r = oss_list_set_last(s->list, s->last);
+		}
+	}
+	return r;
+}
+
+static int on_page(const struct list_page *page, void *arg)
+{
+	struct stretch *s = arg;
+	struct lister *l = s->lister;
+	const char *first, *last;
+	int r;
+
+	if (page->nr_entries == 0)
+		return 0;
+	first = page->entries[0].key;
+	last = page->entries[page->nr_entries - 1].key;
+	if (l->concurrency > 1) {
+		if (strcmp(first, s->at) <= 0 || strlen(last) >= KEYSPACE_KEY)
+			return -EBADMSG;
+		keyspace_see(&l->keys, first);
+		keyspace_see(&l->keys, last);
+		estimate(s, first, last);
+		snprintf(s->at, sizeof(s->at), "%s", last);
+	}
+	if (s->nr_pages++ == 0 && s->is_guess)
+		l->nr_guesses--; /* a good one */
+	l->nr_pages++;
+	r = add_keys(l, page);
+	return r == 0 && page->is_truncated ? divide(l) : r;
 }
 
 /* One line for each kind of key that is not shown. */
@@ -113,9 +300,9 @@ static int explain(const struct lister *l, const struct oss_result *res, char *t
 	return res->error != 0 ? res->error : -EIO;
 }
 
-static void on_done(const struct oss_result *res, void *arg)
+/* The only way out, but for lister_cancel(). */
+static void finish(struct lister *l, const struct oss_result *res)
 {
-	struct lister *l = arg;
 	struct snapmem *snapshot = NULL;
 	char text[TEXT_LEN] = "";
 	int r;
@@ -139,35 +326,59 @@ static void on_done(const struct oss_result *res, void *arg)
 	lister_free(l);
 }
 
+static void on_done(const struct oss_result *res, void *arg)
+{
+	struct stretch *s = arg;
+	struct lister *l = s->lister;
+	struct oss_result failure = { .error = 0 };
+
+	s->list = NULL;
+	l->nr_running--;
+	if (res->error == -EBADMSG && l->concurrency > 1) {
+		log_info("%s: the store does not list in the order of keys: one request at a time",
+			 l->oss_path);
+		failure.error = begin_again(l);
+	} else if (res->error == 0) {
+		failure.error = divide(l);
+	}
+	if (failure.error != 0)
+		finish(l, &failure);
+	else if (res->error != -EBADMSG && (res->error != 0 || l->nr_running == 0))
+		finish(l, res);
+}
+
 int lister_start(const struct lister_conf *conf, lister_done_fn *fn, void *arg,
 		 struct lister **ret_lister)
 {
-	static const struct oss_list_events events = { .on_page = on_page, .on_done = on_done };
-	struct oss_retry_conf retry = { .budget_ms = conf->retry_budget_ms };
-	struct oss_list_conf list = {
-		.prefix = conf->prefix,
-		.max_keys = PAGE_KEYS,
-		.retry = &retry,
-		.first_connect_ms = conf->is_first ? FIRST_CONNECT_MS : 0,
-	};
 	struct lister *l = xcalloc(1, sizeof(*l));
 	int r;
 
-	if (conf->is_first)
-		list.first_budget_ms = retry.budget_ms != 0 && retry.budget_ms < FIRST_BUDGET_MS
-					       ? retry.budget_ms
-					       : FIRST_BUDGET_MS;
+	l->base = conf->base;
+	l->home = conf->home;
+	l->fetch = conf->fetch;
+	l->client = conf->client;
 	l->bucket = oss_bucket_ref(conf->bucket);
 	l->prefix = xstrdup(conf->prefix);
 	l->oss_path = xstrdup(conf->oss_path);
 	l->serial = conf->serial;
 	l->has_sources = conf->has_sources;
+	l->retry_budget_ms = conf->retry_budget_ms;
+	l->first_connect_ms = conf->is_first ? FIRST_CONNECT_MS : 0;
+	if (conf->is_first)
+		l->first_budget_ms =
+			conf->retry_budget_ms != 0 && conf->retry_budget_ms < FIRST_BUDGET_MS
+				? conf->retry_budget_ms
+				: FIRST_BUDGET_MS;
 	l->fn = fn;
 	l->arg = arg;
+	l->keys.prefix_len = strlen(conf->prefix);
+	l->concurrency = conf->concurrency < 1		     ? 1
+			 : conf->concurrency > MAX_STRETCHES ? MAX_STRETCHES
+							     : conf->concurrency;
+	l->stretches = xcalloc(l->concurrency, sizeof(*l->stretches));
 	r = tree_new(conf->prefix, &l->tree);
 	if (r == 0)
-		r = oss_list_start(conf->base, conf->client, conf->bucket, &list, &events, l,
-				   &l->list);
+		r = begin(l, "", NULL);
 	if (r != 0)
 		lister_free(l);
 	else
@@ -177,8 +388,6 @@ int lister_start(const struct lister_conf *conf, lister_done_fn *fn, void *arg,
 
 void lister_cancel(struct lister *l)
 {
-	if (l == NULL)
-		return;
-	oss_list_cancel(l->list);
-	lister_free(l);
+	if (l != NULL)
+		lister_free(l);
 }

@@ -1,6 +1,7 @@
 /*
  * lister.h - one listing of a prefix, from the first page to a finished
- * snapshot, and the sentence for the user when there is none.
+ * snapshot, and the sentence for the user when there is none.  A long one is
+ * read in several places at once, divided by what is found.
  *
  * Threads: the worker that owns the event_base and the client.
  */
@@ -11,19 +12,24 @@
 #include <stdint.h>
 
 struct event_base;
+struct fetch;
 struct http_client;
 struct lister;
 struct oss_bucket;
 struct snapmem;
+struct worker;
 
 struct lister_conf {
 	struct event_base *base;
+	struct worker *home; /* of the base */
+	struct fetch *fetch; /* its threads take pages apart; NULL: it is done here */
 	struct http_client *client;
 	struct oss_bucket *bucket;
 	const char *prefix;	  /* copied; "" or ends in '/' */
 	const char *oss_path;	  /* copied; for the log */
 	unsigned retry_budget_ms; /* of one page */
 	uint64_t serial;	  /* of the snapshot */
+	unsigned concurrency;	  /* requests at a time, at most; 0: 1 */
 	bool is_first;		  /* of its mount: give up early, somebody waits to hear why */
 	bool has_sources;	  /* HTTP_SOURCE_IP was set: it may be to blame */
 };

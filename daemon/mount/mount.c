@@ -292,12 +292,15 @@ static void start_listing(struct mount *m)
 {
 	struct lister_conf conf = {
 		.base = m->ms->base,
+		.home = m->ms->control,
+		.fetch = m->ms->fetch,
 		.client = m->ms->client,
 		.bucket = m->bucket,
 		.prefix = m->location.prefix,
 		.oss_path = m->oss_path,
 		.retry_budget_ms = m->ms->conf.retry_budget_ms,
 		.serial = ++m->serial,
+		.concurrency = m->ms->conf.list_concurrency,
 		.is_first = m->snapshot == NULL,
 		.has_sources = m->sources != NULL,
 	};
@@ -604,6 +607,7 @@ int mounts_new(struct worker *control, struct cache *cache, const struct mounts_
 	int r;
 
 	conf_copy(&ms->conf, conf);
+	ms->control = control;
 	ms->base = worker_base(control);
 	ms->cache = cache;
 	ms->seed = inode_seed();

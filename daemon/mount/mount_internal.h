@@ -39,7 +39,8 @@ struct mount_sources {
 };
 
 struct mounts {
-	struct event_base *base;
+	struct worker *control;
+	struct event_base *base; /* its */
 	struct cache *cache;
 	struct mounts_conf conf; /* its strings are our own */
 	struct fetch *fetch;

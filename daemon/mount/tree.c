@@ -25,6 +25,12 @@ struct node {
 	bool is_dir;
 };
 
+/* Nodes that were added one after the other; their first key lies at `text`, with a NUL. */
+struct run {
+	uint64_t text;
+	uint32_t first, end;
+};
+
 struct tree {
 	char *prefix;
 	size_t prefix_len;
@@ -32,6 +38,10 @@ struct tree {
 	uint32_t nr, cap;
 	char *texts;
 	uint64_t texts_len, texts_cap;
+	struct run *runs;
+	uint32_t nr_runs, cap_runs;
+	char *run_keys;
+	uint64_t run_keys_len, run_keys_cap;
 	/* Directories by parent and name; SNAPSHOT_NONE where a slot is free. */
 	uint32_t *dirs;
 	uint32_t nr_dirs, dirs_mask;
@@ -87,24 +97,29 @@ static int grow(void **array, uint32_t nr, uint32_t *cap, size_t size)
 	return 0;
 }
 
-static int add_text(struct tree *t, const void *bytes, size_t len)
+static int append(char **texts, uint64_t *texts_len, uint64_t *cap, const void *bytes, size_t len)
 {
-	uint64_t want = t->texts_cap == 0 ? 16384 : t->texts_cap;
+	uint64_t want = *cap == 0 ? 16384 : *cap;
 	char *bigger;
 
-	while (want < t->texts_len + len)
+	while (want < *texts_len + len)
 		want *= 2;
-	if (want != t->texts_cap) {
-		bigger = realloc(t->texts, want);
+	if (want != *cap) {
+		bigger = realloc(*texts, want);
 		if (bigger == NULL)
 			return -ENOMEM;
-		t->texts = bigger;
-		t->texts_cap = want;
+		*texts = bigger;
+		*cap = want;
 	}
 	if (len != 0)
-		memcpy(t->texts + t->texts_len, bytes, len);
-	t->texts_len += len;
+		memcpy(*texts + *texts_len, bytes, len);
+	*texts_len += len;
 	return 0;
+}
+
+static int add_text(struct tree *t, const void *bytes, size_t len)
+{
+	return append(&t->texts, &t->texts_len, &t->texts_cap, bytes, len);
 }
 
 static int add_node(struct tree *t, uint32_t parent, const char *name, size_t len,
@@ -280,6 +295,24 @@ static int64_t bounded_mtime(int64_t mtime)
 	return mtime < MTIME_MAX ? mtime : MTIME_MAX;
 }
 
+static void end_run(struct tree *t)
+{
+	if (t->nr_runs != 0)
+		t->runs[t->nr_runs - 1].end = t->nr;
+}
+
+int tree_begin_run(struct tree *t, const char *first_key)
+{
+	int r = grow((void **)&t->runs, t->nr_runs, &t->cap_runs, sizeof(*t->runs));
+
+	if (r != 0)
+		return r;
+	end_run(t);
+	t->runs[t->nr_runs++] = (struct run){ .text = t->run_keys_len, .first = t->nr };
+	return append(&t->run_keys, &t->run_keys_len, &t->run_keys_cap, first_key,
+		      strlen(first_key) + 1);
+}
+
 int tree_add(struct tree *t, const struct tree_key *k)
 {
 	const int64_t mtime = bounded_mtime(k->mtime);
@@ -357,6 +390,8 @@ void tree_free(struct tree *t)
 	free(t->nodes);
 	free(t->texts);
 	free(t->dirs);
+	free(t->runs);
+	free(t->run_keys);
 	free(t);
 }
 
@@ -398,9 +433,26 @@ static int compare_nodes(const void *pa, const void *pb, void *arg)
 	return a > b ? -1 : a < b;
 }
 
+static int compare_runs(const void *pa, const void *pb, void *arg)
+{
+	const struct run *a = pa, *b = pb;
+	const struct tree *t = arg;
+
+	return strcmp(t->run_keys + a->text, t->run_keys + b->text);
+}
+
+/* Nodes [first, end) to the end of their parents' children. */
+static void place(const struct tree *t, const struct plan *p, uint32_t first, uint32_t end)
+{
+	uint32_t i;
+
+	for (i = first; i < end; i++)
+		p->sorted[p->start[t->nodes[i].parent + 1]++] = i;
+}
+
 static int sort_children(struct tree *t, struct plan *p)
 {
-	uint32_t i, n, dir;
+	uint32_t i, n, dir, before = t->nr_runs != 0 ? t->runs[0].first : t->nr;
 
 	p->start = calloc((size_t)t->nr + 2, sizeof(*p->start));
 	p->sorted = malloc((size_t)t->nr * sizeof(*p->sorted));
@@ -408,13 +460,17 @@ static int sort_children(struct tree *t, struct plan *p)
 	if (p->start == NULL || p->sorted == NULL || p->out == NULL)
 		return -ENOMEM;
 
-	/* One counting sort by parent keeps the order of listing, which is nearly that of names. */
+	/* One counting sort by parent keeps the order of the keys, which is nearly that of names. */
+	end_run(t);
+	if (t->nr_runs != 0)
+		qsort_r(t->runs, t->nr_runs, sizeof(*t->runs), compare_runs, t);
 	for (i = 1; i < t->nr; i++)
 		p->start[t->nodes[i].parent + 2]++;
 	for (i = 2; i <= t->nr; i++)
 		p->start[i] += p->start[i - 1];
-	for (i = 1; i < t->nr; i++)
-		p->sorted[p->start[t->nodes[i].parent + 1]++] = i;
+	place(t, p, ROOT + 1, before);
+	for (i = 0; i < t->nr_runs; i++)
+		place(t, p, t->runs[i].first, t->runs[i].end);
 
 	for (dir = 0; dir < t->nr; dir++) {
 		uint32_t *first = p->sorted + p->start[dir];

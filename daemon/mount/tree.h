@@ -51,6 +51,11 @@ struct tree_counts {
 /* prefix: "" or ends in '/'; keys that do not start with it are ignored. */
 int tree_new(const char *prefix, struct tree **ret_tree);
 void tree_free(struct tree *t);
+/*
+ * The keys added from here on follow one another, and come before or behind all
+ * those of any other run: what comes out of order by whole runs is cheap to sort.
+ */
+int tree_begin_run(struct tree *t, const char *first_key);
 /* 0, also for a key that is left out; -ENOMEM; -EFBIG: too many. */
 int tree_add(struct tree *t, const struct tree_key *k);
 /* The counts; those of shadowed keys only after tree_build(). */

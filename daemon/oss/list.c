@@ -1,6 +1,7 @@
 #include "daemon/oss/list.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,8 @@
 
 #define LOG_MODULE "list"
 #include "daemon/base/log.h"
+#include "daemon/base/worker.h"
+#include "daemon/base/xalloc.h"
 #include "daemon/http/client.h"
 #include "daemon/oss/bucket.h"
 #include "daemon/oss/request.h"
@@ -19,8 +22,20 @@
 #define PAGE_MOST_MS	 120000
 #define EMPTY_PAGES_MOST 1000 /* a store may pass over what was deleted, but not for ever */
 
+/* A page on its way through the parser; whoever comes second, it or the cancelling, frees it. */
+struct parse {
+	struct oss_list *list; /* for its own thread alone */
+	struct worker *home;
+	enum oss_dialect dialect;
+	struct strbuf text;
+	struct list_page page;
+	int result;
+	char err[256];
+	atomic_bool is_over; /* on one of the two sides */
+};
+
 /*
- *	ASK --> (page) --> ASK ... --> done
+ *	ASK --> (page) --> PARSE --> ASK ... --> done
  *	 \_ (failure) --> WAIT --> ASK
  *
  * While `request` runs the timer is its deadline; otherwise it ends the wait.
@@ -30,16 +45,19 @@ struct oss_list {
 	struct oss_bucket *bucket;
 	struct oss_list_events events;
 	void *arg;
-	char *prefix, *delimiter, *start_after, *token; /* NULL: none */
+	char *prefix, *delimiter, *start_after, *token, *last; /* NULL: none */
 	char max_keys[12];
 	struct oss_retry_conf retry_conf;
 	unsigned page_ms;
+	bool in_order;
 	unsigned nr_empty;	    /* pages in a row without any entry */
 	unsigned connect_budget_ms; /* where no connection is made; 0: as for all else */
 	struct oss_retry retry;
 	struct event *timer;
 	struct oss_request *request;
 	struct textsink body;
+	struct worker *parser, *home;
+	struct parse *parse; /* NULL: none is under way */
 };
 
 static uint64_t steady_ms(void)
@@ -70,6 +88,7 @@ static void list_free(struct oss_list *l)
 	free(l->delimiter);
 	free(l->start_after);
 	free(l->token);
+	free(l->last);
 	free(l);
 }
 
@@ -194,6 +213,20 @@ static void retry_or_finish(struct oss_list *l, const struct oss_result *res)
 	evtimer_add(l->timer, &tv);
 }
 
+/* Some stores list in an order of their own; then a stretch of the keys means nothing. */
+static int check_order(const struct list_page *page, char *err, size_t err_len)
+{
+	size_t i;
+
+	for (i = 1; i < page->nr_entries; i++) {
+		if (strcmp(page->entries[i - 1].key, page->entries[i].key) >= 0) {
+			snprintf(err, err_len, "the listing is not in the order of its keys");
+			return -EBADMSG;
+		}
+	}
+	return 0;
+}
+
 /* Keys that were not asked for, or a page that does not lead on, would never end or mix mounts. */
 static int check_page(struct oss_list *l, const struct list_page *page, char *err, size_t err_len)
 {
@@ -233,12 +266,31 @@ static int check_page(struct oss_list *l, const struct list_page *page, char *er
 	return 0;
 }
 
+/* What lies beyond the last key that is wanted goes; then this was the last page. */
+static void cut_page(const struct oss_list *l, struct list_page *page)
+{
+	size_t low = 0, high = page->nr_entries, mid;
+
+	if (l->last == NULL || high == 0 || strcmp(page->entries[high - 1].key, l->last) <= 0)
+		return;
+	while (low < high) {
+		mid = (low + high) / 2;
+		if (strcmp(page->entries[mid].key, l->last) <= 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	page->nr_entries = low;
+	page->is_truncated = false;
+}
+
 /* The page is right: hand it over.  1: go on; 0: that was the last; or a negative errno. */
-static int take_page(struct oss_list *l, const struct list_page *page)
+static int take_page(struct oss_list *l, struct list_page *page)
 {
 	char *token;
 	int r;
 
+	cut_page(l, page);
 	r = l->events.on_page(page, l->arg);
 	if (r != 0 || !page->is_truncated)
 		return r;
@@ -250,27 +302,27 @@ static int take_page(struct oss_list *l, const struct list_page *page)
 	return 1;
 }
 
-static void on_body(struct oss_list *l, struct oss_result *res)
+/* The page, or what was wrong with it.  Takes the page over. */
+static void on_parsed(struct oss_list *l, int r, struct list_page *page, char *err, size_t err_len)
 {
 	struct oss_subject subject = subject_of(l);
-	struct list_page page;
-	char err[256];
-	int r;
+	struct oss_result res = { .error = 0 };
 
-	r = list_xml_parse(strbuf_str(&l->body.text), strbuf_len(&l->body.text),
-			   subject.endpoint->dialect, &page, err, sizeof(err));
 	if (r == 0) {
-		r = check_page(l, &page, err, sizeof(err));
+		r = check_page(l, page, err, err_len);
+		if (r == 0 && l->in_order)
+			r = check_order(page, err, err_len);
 		if (r != 0)
-			list_page_fini(&page);
+			list_page_fini(page);
 	}
 	if (r != 0) {
-		oss_result_set(res, &subject, OSS_RETRY, -EIO, "%s", err);
-		retry_or_finish(l, res);
+		oss_result_set(&res, &subject, r == -EBADMSG ? OSS_FATAL : OSS_RETRY,
+			       r == -EBADMSG ? r : -EIO, "%s", err);
+		retry_or_finish(l, &res);
 		return;
 	}
-	r = take_page(l, &page);
-	list_page_fini(&page);
+	r = take_page(l, page);
+	list_page_fini(page);
 	if (r > 0) {
 		oss_retry_init(&l->retry, &l->retry_conf, steady_ms());
 		l->connect_budget_ms = 0;
@@ -278,9 +330,80 @@ static void on_body(struct oss_list *l, struct oss_result *res)
 		return;
 	}
 	if (r < 0)
-		oss_result_set(res, &subject, OSS_FATAL, r, "the listing was given up: %s",
+		oss_result_set(&res, &subject, OSS_FATAL, r, "the listing was given up: %s",
 			       strerror(-r));
-	finish(l, res);
+	finish(l, &res);
+}
+
+static void parse_free(struct parse *p)
+{
+	if (p->result == 0)
+		list_page_fini(&p->page);
+	strbuf_fini(&p->text);
+	free(p);
+}
+
+/* Back home. */
+static void take_parse(void *arg)
+{
+	struct parse *p = arg;
+	struct oss_list *l = p->list;
+
+	if (l == NULL) { /* cancelled after it was sent here */
+		parse_free(p);
+		return;
+	}
+	l->parse = NULL;
+	strbuf_fini(&l->body.text);
+	l->body.text = p->text; /* its memory serves the next page */
+	on_parsed(l, p->result, &p->page, p->err, sizeof(p->err));
+	free(p);
+}
+
+/* On the parser's thread. */
+static void run_parse(void *arg)
+{
+	struct parse *p = arg;
+
+	p->result = list_xml_parse(strbuf_str(&p->text), strbuf_len(&p->text), p->dialect, &p->page,
+				   p->err, sizeof(p->err));
+	if (atomic_exchange(&p->is_over, true))
+		parse_free(p);
+	else
+		BUG_ON(worker_post(p->home, take_parse, p) != 0);
+}
+
+/* The listing goes: whoever has the page in hand frees it. */
+static void drop_parse(struct parse *p)
+{
+	if (p == NULL)
+		return;
+	p->list = NULL;
+	atomic_store(&p->is_over, true);
+}
+
+static void on_body(struct oss_list *l)
+{
+	enum oss_dialect dialect = oss_bucket_endpoint(l->bucket)->dialect;
+	struct list_page page;
+	struct parse *p;
+	char err[256];
+	int r;
+
+	p = l->parser != NULL ? calloc(1, sizeof(*p)) : NULL;
+	if (p == NULL) {
+		r = list_xml_parse(strbuf_str(&l->body.text), strbuf_len(&l->body.text), dialect,
+				   &page, err, sizeof(err));
+		on_parsed(l, r, &page, err, sizeof(err));
+		return;
+	}
+	p->list = l;
+	p->home = l->home;
+	p->dialect = dialect;
+	p->text = l->body.text;
+	textsink_init(&l->body, LIST_PAGE_MAX_BYTES);
+	l->parse = p;
+	BUG_ON(worker_post(l->parser, run_parse, p) != 0);
 }
 
 static void on_request_done(struct oss_result *res, const struct http_response *head, void *arg)
@@ -293,7 +416,7 @@ static void on_request_done(struct oss_result *res, const struct http_response *
 	if (res->error != 0)
 		retry_or_finish(l, res);
 	else
-		on_body(l, res);
+		on_body(l);
 }
 
 /* NULL and "" stay NULL.  false: no memory. */
@@ -332,11 +455,14 @@ int oss_list_start(struct event_base *base, struct http_client *client, struct o
 		first.budget_ms = conf->first_budget_ms;
 	oss_retry_init(&l->retry, &first, steady_ms());
 	l->connect_budget_ms = conf->first_connect_ms;
+	l->in_order = conf->in_order;
+	l->parser = conf->parser;
+	l->home = conf->home;
 	l->page_ms = conf->page_ms != 0 ? conf->page_ms : PAGE_MOST_MS;
 	l->timer = evtimer_new(base, on_timer, l);
 	if (l->timer != NULL && copy_text(&l->prefix, conf->prefix) &&
 	    copy_text(&l->delimiter, conf->delimiter) &&
-	    copy_text(&l->start_after, conf->start_after))
+	    copy_text(&l->start_after, conf->start_after) && copy_text(&l->last, conf->last))
 		r = ask(l);
 	if (r != 0)
 		list_free(l);
@@ -345,10 +471,22 @@ int oss_list_start(struct event_base *base, struct http_client *client, struct o
 	return r;
 }
 
+int oss_list_set_last(struct oss_list *l, const char *last)
+{
+	char *copy = strdup(last);
+
+	if (copy == NULL)
+		return -ENOMEM;
+	free(l->last);
+	l->last = copy;
+	return 0;
+}
+
 void oss_list_cancel(struct oss_list *l)
 {
 	if (l == NULL)
 		return;
 	oss_request_cancel(l->request);
+	drop_parse(l->parse);
 	list_free(l);
 }

@@ -1,9 +1,12 @@
 """Buckets of many keys: all of them shown, once, in bounded memory; and what is new appears."""
+import http.server
 import os
 import random
 import subprocess
 import sys
+import threading
 import time
+import urllib.parse
 
 import pytest
 
@@ -79,6 +82,61 @@ def test_names_of_all_kinds_over_many_pages_of_the_whole_bucket(signature, start
     assert counters["requests"]["LIST"] >= 3 and counters["refused"] == 0
     for name in (names[999], names[1000], names[-1]):
         assert d.run("cat", d.path(name), env=env).stdout == name[-9:].encode()
+
+
+def test_lopsided_trees_are_divided_and_every_key_is_there_once(start_daemon, store):
+    """A long directory, many short ones, odd names before, between and behind: all of it, once."""
+    trees = [("m/a/", 30_000, 1), ("m/b/c/d/e/", 9_000, 3_000), ("m/z", 2_500, 2)]
+    for prefix, keys, dirs in trees:
+        store.tree("models", keys=keys, dirs=dirs, prefix=prefix, size=1, size_max=1, seed=1)
+    odd = ["m/!first", "m/a/größe", "m/b/c/y", "m/b/模型/x", "m/zz/~~~", "m/~last"]
+    for key in odd:
+        store.put(f"models/{key}", b"x")
+    want = sorted([prefix[2:] + name for prefix, keys, dirs in trees for name in tree_keys(keys, dirs)]
+                  + [key[2:] for key in odd])
+    for workers in (1, 16, 64):
+        d = start_daemon({"fastList": {"workers": workers}}, prefix="m/")
+        before = store.counters()["requests"]["LIST"]
+        assert sorted(name for name in listed(d) if not name.endswith("/")) == want
+        pages = len(want) // 1000 + 1
+        asked = store.counters()["requests"]["LIST"] - before
+        # Guesses that find nothing are few beside the pages that bring keys.
+        assert pages <= asked <= (pages if workers == 1 else 3 * pages + 96)
+        d.stop()
+
+
+class Unordered(http.server.BaseHTTPRequestHandler):
+    """A store that lists in an order of its own, as S3's directory buckets do."""
+
+    keys = [f"m/{i * 7919 % 5000:04d}" for i in range(5000)]
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        query = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query)
+        at = int(query.get("continuation-token", ["0"])[0])
+        page = self.keys[at:at + 1000]
+        more = at + 1000 < len(self.keys)
+        body = "<ListBucketResult><IsTruncated>%s</IsTruncated>%s%s</ListBucketResult>" % (
+            str(more).lower(), f"<NextContinuationToken>{at + 1000}</NextContinuationToken>" if more else "",
+            "".join(f"<Contents><Key>{key}</Key><Size>1</Size></Contents>" for key in page))
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, *args):
+        pass
+
+
+def test_a_store_that_lists_in_no_order_is_read_page_after_page(start_daemon):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Unordered) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            d = start_daemon(prefix="m/", scheme="s3", endpoint=f"http://127.0.0.1:{server.server_port}")
+            assert listed(d) == sorted(key[2:] for key in Unordered.keys)
+            assert "does not list in the order of keys" in d.log()
+        finally:
+            server.shutdown()
 
 
 def test_a_million_keys_take_bounded_memory(start_daemon, store, record_property):

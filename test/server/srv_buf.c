@@ -73,6 +73,18 @@ void srv_buf_char(struct srv_buf *b, char c)
 	srv_buf_add(b, &c, 1);
 }
 
+void srv_buf_u64(struct srv_buf *b, uint64_t value)
+{
+	char digits[20];
+	size_t at = sizeof(digits);
+
+	do {
+		digits[--at] = (char)('0' + value % 10);
+		value /= 10;
+	} while (value != 0);
+	srv_buf_add(b, digits + at, sizeof(digits) - at);
+}
+
 void srv_buf_fmt(struct srv_buf *b, const char *fmt, ...)
 {
 	va_list ap;

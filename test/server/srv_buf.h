@@ -24,6 +24,7 @@ void srv_buf_reserve(struct srv_buf *b, size_t more);
 void srv_buf_add(struct srv_buf *b, const void *p, size_t n);
 void srv_buf_str(struct srv_buf *b, const char *s);
 void srv_buf_char(struct srv_buf *b, char c);
+void srv_buf_u64(struct srv_buf *b, uint64_t value);
 void srv_buf_fmt(struct srv_buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Percent-encode everything but A-Z a-z 0-9 - . _ ~ (and '/' if keep_slash). */

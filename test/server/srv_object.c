@@ -64,8 +64,14 @@ static uint64_t mix_in(uint64_t h, uint64_t v)
 /* Cheap, stable, and different as soon as the file is. */
 static void derive_etag(struct srv_object *o, uint64_t a, uint64_t b)
 {
-	snprintf(o->etag, sizeof(o->etag), "%016llX%016llX", (unsigned long long)a,
-		 (unsigned long long)b);
+	static const char digits[] = "0123456789ABCDEF";
+	int i;
+
+	for (i = 0; i < 16; i++) {
+		o->etag[i] = digits[a >> (60 - 4 * i) & 15];
+		o->etag[16 + i] = digits[b >> (60 - 4 * i) & 15];
+	}
+	o->etag[32] = '\0';
 }
 
 void srv_object_set_file(struct srv_object *o, const char *path, const struct stat *st)

@@ -257,7 +257,7 @@ const struct srv_entry *srv_cursor_peek(struct srv_cursor *c)
 	if (tree == -1)
 		return NULL;
 	c->source = tree;
-	c->tree_object = srv_tree_object(&b->trees[tree], best, best_len);
+	c->tree_object = srv_tree_object_at(&b->trees[tree], c->tree_at[tree]);
 	show(c, c->tree_object);
 	return &c->entry;
 }
@@ -268,8 +268,13 @@ void srv_cursor_next(struct srv_cursor *c)
 
 	/* Whoever else stands on the same key moves on as well: a key is shown once. */
 	for (i = 0; i < c->bucket->nr_trees; i++) {
-		c->tree_at[i] =
-			srv_tree_seek(&c->bucket->trees[i], c->entry.key, c->entry.key_len, true);
+		const struct srv_tree *t = &c->bucket->trees[i];
+		char key[SRV_TREE_KEY_MAX];
+
+		if (c->tree_at[i] < t->keys &&
+		    srv_key_compare(key, srv_tree_key(t, c->tree_at[i], key), c->entry.key,
+				    c->entry.key_len) == 0)
+			c->tree_at[i]++;
 	}
 	if (c->source == -1)
 		c->at++;

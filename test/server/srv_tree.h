@@ -14,6 +14,8 @@ size_t srv_tree_key(const struct srv_tree *t, uint64_t i, char out[SRV_TREE_KEY_
 /* The first number whose key is >= (after: >) key; t->keys if there is none. */
 uint64_t srv_tree_seek(const struct srv_tree *t, const char *key, size_t key_len, bool after);
 uint64_t srv_tree_size(const struct srv_tree *t, uint64_t i);
+/* The object of a key by its number. */
+struct srv_object *srv_tree_object_at(const struct srv_tree *t, uint64_t i);
 /* A new object, or NULL if the key is not in the tree. */
 struct srv_object *srv_tree_object(const struct srv_tree *t, const char *key, size_t key_len);
 

@@ -5,6 +5,8 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
+
 #include "daemon/base/log.h"
 #include "daemon/oss/head.h"
 #include "daemon/oss/list.h"
@@ -133,6 +135,35 @@ static void test_one_directory_is_listed_with_a_delimiter(void **state)
 	assert_non_null(strstr(lb_head(&f->lb, 0),
 			       "?delimiter=%2F&encoding-type=url&list-type=2&max-keys=7&prefix=m%2F"
 			       "&start-after=m%2Fa%20b HTTP"));
+}
+
+static void test_a_stretch_ends_at_its_last_key(void **state)
+{
+	struct oss_list_conf conf = { .start_after = "a", .last = "m", .in_order = true };
+	struct fixture *f = *state;
+	struct oss_list *l;
+
+	lb_say_body(&f->lb, "200 OK\r\n", PAGE(ENTRY("b") ENTRY("c") TOKEN("t"), "true"));
+	lb_say_body(&f->lb, "200 OK\r\n", PAGE(ENTRY("g") ENTRY("h") TOKEN("u"), "true"));
+	l = start(f, &conf);
+	assert_int_equal(oss_list_set_last(l, "g"), 0);
+	lb_run(&f->lb);
+	assert_int_equal(f->res.error, 0);
+	assert_string_equal(f->keys, "b c g ");
+	assert_int_equal(lb_nr_requests(&f->lb), 2);
+}
+
+static void test_a_stretch_of_keys_in_no_order_is_refused_at_once(void **state)
+{
+	struct oss_list_conf conf = { .in_order = true };
+	struct fixture *f = *state;
+
+	lb_say_body(&f->lb, "200 OK\r\n", PAGE(ENTRY("c") ENTRY("b"), "false"));
+	start(f, &conf);
+	lb_run(&f->lb);
+	assert_int_equal(f->res.error, -EBADMSG);
+	assert_string_equal(f->keys, "");
+	assert_int_equal(lb_nr_requests(&f->lb), 1);
 }
 
 static void test_s3_is_asked_in_its_dialect(void **state)
@@ -392,6 +423,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_pages_follow_each_other_by_their_tokens),
 		TEST(test_one_directory_is_listed_with_a_delimiter),
+		TEST(test_a_stretch_ends_at_its_last_key),
+		TEST(test_a_stretch_of_keys_in_no_order_is_refused_at_once),
 		TEST(test_s3_is_asked_in_its_dialect),
 		TEST(test_what_passes_is_tried_again_and_no_page_comes_twice),
 		TEST(test_what_does_not_pass_ends_it_at_once),
