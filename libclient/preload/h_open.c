@@ -50,29 +50,17 @@ static void warn_of_local(const struct spot *s)
 	    NULL);
 }
 
-int open_spot(const struct spot *s, int flags)
+int open_file(struct file *f, int flags, bool *ret_first)
 {
 	uint64_t placeholder;
-	struct file *f;
 	struct ofd *o;
-	bool first;
 	int fd, r;
 
-	if (s->kind == SPOT_ERROR)
-		return s->error;
-	r = judge_flags(flags);
-	if (r != 0)
-		return r;
-	r = store_open(s->snap, s->entry, &f);
-	if (r != 0)
-		return r;
-	fd = placeholder_open(f, flags, &placeholder, &first);
+	fd = placeholder_open(f, flags, &placeholder, ret_first);
 	if (fd < 0) {
 		file_put(f);
 		return fd;
 	}
-	if (first)
-		warn_of_local(s);
 	o = fds_new(f, (uint32_t)flags & (O_PATH | O_NONBLOCK | O_APPEND | O_NOATIME | O_DIRECT),
 		    placeholder);
 	if (o == NULL) {
@@ -86,6 +74,26 @@ int open_spot(const struct spot *s, int flags)
 		sys_close(fd);
 		return r;
 	}
+	return fd;
+}
+
+int open_spot(const struct spot *s, int flags)
+{
+	struct file *f;
+	bool first;
+	int fd, r;
+
+	if (s->kind == SPOT_ERROR)
+		return s->error;
+	r = judge_flags(flags);
+	if (r != 0)
+		return r;
+	r = store_open(s->snap, s->entry, &f);
+	if (r != 0)
+		return r;
+	fd = open_file(f, flags, &first);
+	if (fd >= 0 && first)
+		warn_of_local(s);
 	return fd;
 }
 

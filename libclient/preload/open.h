@@ -5,13 +5,20 @@
 #ifndef LIBCLIENT_PRELOAD_OPEN_H
 #define LIBCLIENT_PRELOAD_OPEN_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
+struct file;
 struct spot;
 
 /* The kernel's open, or ours where the path is the store's.  A descriptor or a negative errno. */
 int open_at(int dirfd, const char *path, int flags, mode_t mode);
 /* Open the store file of a spot. */
 int open_spot(const struct spot *s, int flags);
+/*
+ * A descriptor, at offset 0, of an object that is open: takes the caller's reference,
+ * whatever comes of it.  *ret_first: none was at hand for this object.
+ */
+int open_file(struct file *f, int flags, bool *ret_first);
 
 #endif
