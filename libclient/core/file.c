@@ -396,6 +396,26 @@ int file_open(struct view *v, const char *path, size_t len, struct file **ret_fi
 	return r;
 }
 
+int file_recall(struct view *v, const char *path, const char *etag, uint64_t size, uint64_t ino,
+		struct file **ret_file)
+{
+	size_t etag_len = mem_len(etag);
+	struct file *f;
+
+	if (etag_len >= sizeof(f->etag) || size > INT64_MAX)
+		return -EINVAL;
+	f = new_file(v, path, mem_len(path));
+	if (f == NULL)
+		return -ENOMEM;
+	f->size = size;
+	f->ino = ino;
+	mem_copy(f->etag, etag, etag_len + 1);
+	f->map_len = (size + PAGE - 1) & ~(size_t)(PAGE - 1);
+	f->bucket = VIEW_NR_BUCKETS; /* not in the table: what is there is open */
+	*ret_file = f;
+	return 0;
+}
+
 struct file *file_ref(struct file *f)
 {
 	uint64_t signals = lock_enter(&f->view->lock);

@@ -28,6 +28,13 @@ struct view;
  * One reference for the caller.
  */
 int file_open(struct view *v, const char *path, size_t len, struct file **ret_file);
+/*
+ * A file whose version is known from before, without asking anybody: its first
+ * read opens it, and fails with -ESTALE when the store has another version, or
+ * with -EIO when there is nobody to ask.
+ */
+int file_recall(struct view *v, const char *path, const char *etag, uint64_t size, uint64_t ino,
+		struct file **ret_file);
 struct file *file_ref(struct file *f);
 /* The last reference closes the object. */
 void file_put(struct file *f); /* NULL is fine */

@@ -12,6 +12,7 @@
 _Static_assert(sizeof(struct ofd) == 64, "one cache line");
 
 uint32_t fds_end;
+bool fds_moved;
 struct ofd **fds_pages[FDS_NR_PAGES];
 
 static struct ofd *blocks[NR_OFD_BLOCKS];
@@ -27,7 +28,7 @@ void fds_own(void)
 			 __ATOMIC_RELAXED);
 }
 
-static bool in_vfork_child(void)
+bool fds_in_vfork_child(void)
 {
 	uint64_t o = __atomic_load_n(&owner, __ATOMIC_RELAXED);
 
@@ -244,7 +245,7 @@ int fds_enter(int fd, struct ofd *o)
 {
 	struct ofd **slot;
 
-	if (in_vfork_child()) {
+	if (fds_in_vfork_child()) {
 		/* Its parent has no such descriptor; the program that it starts will know it. */
 		if (is_ofd(o))
 			fds_put(o);
@@ -253,6 +254,8 @@ int fds_enter(int fd, struct ofd *o)
 	slot = make_slot(fd);
 	if (slot == NULL)
 		return fd >= FDS_PER_PAGE * FDS_NR_PAGES ? -EMFILE : -ENOMEM;
+	if (fd == 0)
+		fds_moved = true;
 	replace(slot, o);
 	return 0;
 }
@@ -272,8 +275,13 @@ void fds_forget(int fd)
 {
 	struct ofd **slot = slot_of(fd);
 
-	if (slot != NULL && __atomic_load_n(slot, __ATOMIC_RELAXED) != NULL && !in_vfork_child())
-		replace(slot, NULL);
+	if (slot == NULL || __atomic_load_n(slot, __ATOMIC_RELAXED) == NULL)
+		return;
+	if (fds_in_vfork_child()) {
+		fds_hand_over(fd, true); /* the number may be another description's from now on */
+		return;
+	}
+	replace(slot, NULL);
 }
 
 void fds_forget_range(unsigned first, unsigned last)
@@ -293,19 +301,19 @@ void fds_duplicate(int from, int to)
 	if (from == to || (!ours && (other == NULL || *other == NULL)))
 		return;
 	o = ours ? fds_get(from) : NULL;
-	if (in_vfork_child()) {
+	if (fds_in_vfork_child()) {
 		/* The table is the parent's; what comes after exec looks at the kernel's offset. */
-		if (o != NULL) {
-			offset_to_kernel(o->cell, from);
+		if (o != NULL)
 			fds_put(o);
-		}
+		fds_hand_over(from, true);
 	} else if (o != NULL) {
+		fds_moved = true;
 		if (fds_enter(to, o) != 0)
 			fds_put(o); /* the duplicate refuses reads, as every placeholder */
 	} else if (ours) {
 		(void)fds_enter(to, __atomic_load_n(slot, __ATOMIC_RELAXED));
 	} else {
-		replace(other, NULL);
+		fds_forget(to);
 	}
 }
 
@@ -383,19 +391,46 @@ void fds_fork_failed(void)
 	for_each_ofd(unshare_cell);
 }
 
-void fds_before_exec(bool all)
+/*
+ * In a vfork child the table says what a number was in its parent: the cell goes
+ * with the placeholder only.
+ */
+static bool shows(const struct ofd *o, int fd, bool in_vfork_child)
 {
-	uint32_t end = __atomic_load_n(&fds_end, __ATOMIC_RELAXED), fd;
+	struct stat st;
 
-	for (fd = 0; fd < end; fd++) {
-		struct ofd *o = fds_get((int)fd);
-		int flags;
+	return !in_vfork_child ||
+	       (sys_fstat(fd, &st) == 0 && (uint64_t)st.st_ino == o->placeholder);
+}
 
-		if (o == NULL)
+void fds_hand_over(int fd, bool in_vfork_child)
+{
+	struct ofd **slot = slot_of(fd), *o;
+
+	o = slot != NULL ? __atomic_load_n(slot, __ATOMIC_ACQUIRE) : NULL;
+	if (!is_ofd(o) || !try_ref(o))
+		return;
+	if (__atomic_load_n(slot, __ATOMIC_ACQUIRE) == o &&
+	    __atomic_load_n(&o->cell->offset, __ATOMIC_RELAXED) != OFFSET_IN_KERNEL &&
+	    shows(o, fd, in_vfork_child))
+		offset_to_kernel(o->cell, fd);
+	fds_put(o);
+}
+
+struct ofd *fds_get_placeholder(uint64_t ino)
+{
+	uint32_t nr = __atomic_load_n(&nr_ofds, __ATOMIC_ACQUIRE), i;
+	struct ofd *o;
+
+	for (i = 0; i < nr && i < NR_OFD_BLOCKS * OFDS_PER_BLOCK; i++) {
+		if (__atomic_load_n(&blocks[i / OFDS_PER_BLOCK], __ATOMIC_ACQUIRE) == NULL)
 			continue;
-		flags = sys_fcntl((int)fd, F_GETFD, 0);
-		if (flags >= 0 && (all || (flags & FD_CLOEXEC) == 0))
-			offset_to_kernel(o->cell, (int)fd);
+		o = ofd_at(i);
+		if (__atomic_load_n(&o->placeholder, __ATOMIC_RELAXED) != ino || !try_ref(o))
+			continue;
+		if (o->placeholder == ino)
+			return o;
 		fds_put(o);
 	}
+	return NULL;
 }

@@ -41,6 +41,8 @@ struct ofd {
 #define FDS_INHERITED ((struct ofd *)2) /* came through exec: opened at the first use */
 extern uint32_t fds_end;		/* above every descriptor ever entered */
 extern struct ofd **fds_pages[FDS_NR_PAGES];
+/* A store file has come to a number that a stream may have had before: by dup, or as number 0. */
+extern bool fds_moved;
 struct ofd *fds_get_known(int fd);
 
 /* The description, with a reference, or NULL when the descriptor is not ours. */
@@ -80,13 +82,17 @@ void fds_exchange(int fd, struct ofd *old, struct ofd *fresh);
 
 /* This process has a table: its vfork children will know that it is not theirs. */
 void fds_own(void);
+/* Is the table a parent's, whose memory this process has in hand until it starts a program? */
+bool fds_in_vfork_child(void);
 /* Around fork: the child will hold every offset as well. */
 void fds_before_fork(void);
 void fds_fork_failed(void);
 /*
- * Before exec or spawn: offsets go to the kernel, where the new program finds
- * them.  all: also those of close-on-exec descriptors, which a spawn may duplicate.
+ * The descriptor may come into the hands of another program, or go from those of a
+ * vfork child: its offset goes to the kernel, where everybody finds it.
  */
-void fds_before_exec(bool all);
+void fds_hand_over(int fd, bool in_vfork_child);
+/* Any open description whose placeholder has this inode, with a reference: the same file. */
+struct ofd *fds_get_placeholder(uint64_t ino);
 
 #endif

@@ -1,17 +1,19 @@
 /*
- * h_process.c - hooks: fork, exec and spawn.  A forked child shares the offsets;
- * a program that is started finds them in the kernel (offset.h).
+ * h_process.c - hooks: fork and exec.  A forked child shares the offsets; what
+ * becomes of store descriptors in another program is decided in depart.h.
  */
 #include "libclient/core/sys.h"
+#include "libclient/preload/carry.h"
+#include "libclient/preload/depart.h"
 #include "libclient/preload/fds.h"
 #include "libclient/preload/maps.h"
 #include "libclient/preload/next.h"
+#include "libclient/preload/paths.h"
 #include "libclient/preload/preload.h"
+#include "libclient/preload/process.h"
+#include "libclient/preload/say.h"
 
-#include <spawn.h>
 #include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 typedef pid_t fork_function(void);
@@ -47,52 +49,178 @@ EXPORT pid_t _Fork(void)
 
 /* ---- exec --------------------------------------------------------------------------------- */
 
+extern char **libc_environ __asm__("__environ") __attribute__((weak));
+
+char **process_environ(void)
+{
+	return &libc_environ != NULL ? libc_environ : NULL;
+}
+
+int process_refuse(void)
+{
+	SAY_ONCE("programs cannot be run from the store: copy the file to a local disk first");
+	return -EACCES;
+}
+
+bool process_is_store_program(int dirfd, const char *path, int flags)
+{
+	struct spot s;
+	bool is;
+
+	if (!paths_on() || path == NULL)
+		return false;
+	if (path[0] == '\0')
+		return (flags & AT_EMPTY_PATH) != 0 && fds_is_ours(dirfd) && !fds_is_dir(dirfd);
+	paths_look(&s, dirfd, path, 0);
+	is = s.kind == SPOT_FILE;
+	paths_done(&s);
+	return is;
+}
+
+static long call_kernel(int dirfd, const char *path, char *const argv[], char *const envp[],
+			int flags)
+{
+	if (dirfd == AT_FDCWD && flags == 0)
+		return sys_call3(__NR_execve, path, argv, envp);
+	return sys_call5(__NR_execveat, dirfd, path, argv, envp, flags);
+}
+
+/* Returns only with a negative errno. */
+static int run(int dirfd, const char *path, char *const argv[], char *const envp[], int flags)
+{
+	struct departure d = {
+		.dirfd = dirfd,
+		.path = path,
+		.flags = flags,
+		.envp = envp,
+	};
+	struct spot s;
+	int r;
+
+	if (process_is_store_program(dirfd, path, flags))
+		return process_refuse();
+	if (depart_begin(&d)) {
+		if (depart_carries(&d))
+			d.envp = carry_add(envp, __builtin_alloca(carry_room(envp)));
+		depart_go(&d);
+	}
+	r = (int)call_kernel(dirfd, path, argv, d.envp, flags);
+	if (r == -ENOENT && paths_on()) {
+		/* Its directory may be MODEL_DIR by another name, or not be on disk yet. */
+		paths_look(&s, dirfd, path, 0);
+		if (paths_again(&s) && s.kind == SPOT_FILE)
+			r = process_refuse();
+		paths_done(&s);
+	}
+	return r;
+}
+
 EXPORT int execve(const char *path, char *const argv[], char *const envp[])
 {
-	fds_before_exec(false);
-	return (int)answer(sys_call3(__NR_execve, path, argv, envp));
+	return (int)answer(run(AT_FDCWD, path, argv, envp, 0));
 }
 
 EXPORT int execveat(int dirfd, const char *path, char *const argv[], char *const envp[], int flags)
 {
-	fds_before_exec(false);
-	return (int)answer(sys_call5(__NR_execveat, dirfd, path, argv, envp, flags));
+	return (int)answer(run(dirfd, path, argv, envp, flags));
 }
 
 EXPORT int execv(const char *path, char *const argv[])
 {
-	__typeof(&execv) libc = NEXT(execv);
-
-	fds_before_exec(false);
-	return libc(path, argv);
+	return (int)answer(run(AT_FDCWD, path, argv, process_environ(), 0));
 }
 
-EXPORT int execvp(const char *file, char *const argv[])
+EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
 {
-	__typeof(&execvp) libc = NEXT(execvp);
+	if (fd < 0)
+		return (int)answer(-EINVAL);
+	return (int)answer(run(fd, "", argv, envp, AT_EMPTY_PATH));
+}
 
-	fds_before_exec(false);
-	return libc(file, argv);
+/* A file that the kernel does not know how to run is a script of the shell's. */
+static int run_or_interpret(const char *path, char *const argv[], char *const envp[])
+{
+	int r = run(AT_FDCWD, path, argv, envp, 0);
+	size_t nr = 0, i;
+	char **shell;
+
+	if (r != -ENOEXEC)
+		return r;
+	while (argv[nr] != NULL)
+		nr++;
+	shell = __builtin_alloca((nr + 3) * sizeof(*shell));
+	shell[0] = (char *)"/bin/sh";
+	shell[1] = (char *)path;
+	for (i = 1; i <= nr; i++)
+		shell[i + 1] = argv[i];
+	if (nr == 0)
+		shell[2] = NULL;
+	return run(AT_FDCWD, shell[0], shell, envp, 0);
+}
+
+/* Go on to the next directory of the search? */
+static bool is_elsewhere(int error)
+{
+	switch (error) {
+	case -EACCES:
+	case -ENOENT:
+	case -ENOTDIR:
+	case -ESTALE:
+	case -ENODEV:
+	case -ETIMEDOUT:
+		return true;
+	}
+	return false;
+}
+
+/* As libc's: the search goes by this process's own PATH. */
+static int search(const char *file, char *const argv[], char *const envp[])
+{
+	const char *list = process_search_path(file);
+	size_t cap = process_search_room(list, file);
+	char *path = __builtin_alloca(cap);
+	int error = -ENOENT, r;
+
+	if (file[0] == '\0')
+		return -ENOENT;
+	while (list != NULL) {
+		r = target_candidate(&list, file, path, cap);
+		if (r == 0)
+			r = run_or_interpret(path, argv, envp);
+		if (!is_elsewhere(r))
+			return r;
+		if (r == -EACCES || error != -EACCES)
+			error = r;
+	}
+	return error;
+}
+
+/* While nothing is ours, libc's own. */
+static bool is_on(void)
+{
+	return paths_on() || fds_end != 0;
 }
 
 EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
 {
 	__typeof(&execvpe) libc = NEXT(execvpe);
 
-	fds_before_exec(false);
-	return libc(file, argv, envp);
+	if (!is_on() && libc != NULL)
+		return libc(file, argv, envp);
+	return (int)answer(search(file, argv, envp));
 }
 
-EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
+EXPORT int execvp(const char *file, char *const argv[])
 {
-	__typeof(&fexecve) libc = NEXT(fexecve);
+	__typeof(&execvp) libc = NEXT(execvp);
 
-	fds_before_exec(false);
-	return libc(fd, argv, envp);
+	if (!is_on() && libc != NULL)
+		return libc(file, argv);
+	return (int)answer(search(file, argv, process_environ()));
 }
 
-/* Arguments given one by one: a vector of them on the stack, then `run`. */
-#define WITH_VECTOR(first, run)                                                                    \
+/* Arguments given one by one: a vector of them on the stack, then `call`. */
+#define WITH_VECTOR(first, call)                                                                   \
 	do {                                                                                       \
 		va_list ap;                                                                        \
 		size_t nr = 1, i;                                                                  \
@@ -106,7 +234,7 @@ EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
 		argv[0] = (char *)(first);                                                         \
 		for (i = 1; i <= nr; i++)                                                          \
 			argv[i] = va_arg(ap, char *);                                              \
-		run;                                                                               \
+		call;                                                                              \
 		va_end(ap);                                                                        \
 	} while (0)
 
@@ -133,40 +261,3 @@ EXPORT int execle(const char *path, const char *first, ...)
 	WITH_VECTOR(first, r = execve(path, argv, va_arg(ap, char *const *)));
 	return r;
 }
-
-/* ---- spawn ---------------------------------------------------------------------------------- */
-
-EXPORT int posix_spawn(pid_t *ret, const char *path, const posix_spawn_file_actions_t *actions,
-		       const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
-{
-	__typeof(&posix_spawn) libc = NEXT(posix_spawn);
-
-	fds_before_exec(true);
-	return libc(ret, path, actions, attr, argv, envp);
-}
-
-EXPORT int posix_spawnp(pid_t *ret, const char *file, const posix_spawn_file_actions_t *actions,
-			const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
-{
-	__typeof(&posix_spawnp) libc = NEXT(posix_spawnp);
-
-	fds_before_exec(true);
-	return libc(ret, file, actions, attr, argv, envp);
-}
-
-EXPORT int system(const char *command)
-{
-	__typeof(&system) libc = NEXT(system);
-
-	fds_before_exec(false);
-	return libc(command);
-}
-
-EXPORT FILE *popen(const char *command, const char *mode)
-{
-	__typeof(&popen) libc = NEXT(popen);
-
-	fds_before_exec(false);
-	return libc(command, mode);
-}
-ALIAS(_IO_popen, popen);

@@ -9,52 +9,22 @@
 #include "libclient/preload/say.h"
 #include "libclient/preload/store.h"
 
-#include <dirent.h>
-
-/* A name of digits, or -1. */
-static int number(const char *name)
+static void look_at(int fd, void *arg)
 {
-	int n = 0;
-
-	if (*name == '\0')
-		return -1;
-	for (; *name != '\0'; name++) {
-		if (*name < '0' || *name > '9' || n > 100000000)
-			return -1;
-		n = n * 10 + (*name - '0');
-	}
-	return n;
-}
-
-static void look_at(int fd)
-{
-	char buf[PLACEHOLDER_NAME + 32];
-	const char *etag, *path;
-	uint64_t size;
-
-	if (placeholder_parse(fd, buf, &etag, &path, &size))
-		fds_enter_inherited(fd);
+	(void)arg;
+	fds_enter_inherited(fd);
 }
 
 void inherit_start(void)
 {
-	_Alignas(struct dirent64) char buf[1024];
-	int dir = sys_openat(AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-	ssize_t n, at;
+	placeholder_each(look_at, NULL);
+}
 
-	if (dir < 0)
-		return;
-	while ((n = sys_call3(__NR_getdents64, dir, buf, sizeof(buf))) > 0) {
-		for (at = 0; at < n;) {
-			const struct dirent64 *d = (const struct dirent64 *)(buf + at);
-			int fd = number(d->d_name);
-
-			if (fd >= 0 && fd != dir)
-				look_at(fd);
-			at += d->d_reclen;
-		}
-	}
-	sys_close(dir);
+void inherit_received(int fd)
+{
+	fds_forget(fd);
+	if (placeholder_is(fd))
+		fds_enter_inherited(fd);
 }
 
 static bool same_text(const char *a, const char *b)
@@ -64,10 +34,49 @@ static bool same_text(const char *a, const char *b)
 	return n == mem_len(b) && mem_equal(a, b, n);
 }
 
+/* The file at the version that the name carries.  -ESTALE: the store has another by now. */
+static int open_version(const char *path, const char *etag, uint64_t size, struct file **ret)
+{
+	int r = path[0] == '\0' ? -ENAMETOOLONG : store_open_path(path, ret);
+
+	if (r == -ENOENT)
+		return -ESTALE;
+	if (r == 0 && (file_size(*ret) != size || !same_text(file_etag(*ret), etag))) {
+		file_put(*ret);
+		r = -ESTALE;
+	}
+	return r;
+}
+
+int inherit_file(int fd, struct file **ret_file)
+{
+	char buf[PLACEHOLDER_NAME + 32];
+	const char *etag, *path;
+	uint64_t size;
+
+	if (!placeholder_parse(fd, buf, &etag, &path, &size))
+		return -EBADF;
+	return open_version(path, etag, size, ret_file);
+}
+
+static void say_failed(const char *path, int error)
+{
+	if (error == -ENAMETOOLONG)
+		SAY_ONCE("an inherited descriptor cannot be read: the name of its file is too long "
+			 "to be carried over exec");
+	else if (error == -ESTALE)
+		SAY_ONCE("an inherited descriptor cannot be read: the store has another version "
+			 "of ",
+			 path, " by now");
+	else
+		SAY_ONCE("an inherited descriptor cannot be read: ", path);
+}
+
 void inherit_open(int fd)
 {
 	char buf[PLACEHOLDER_NAME + 32];
 	const char *etag, *path;
+	struct stat st = { 0 };
 	struct file *f;
 	struct ofd *o;
 	uint64_t size;
@@ -77,16 +86,14 @@ void inherit_open(int fd)
 		fds_forget(fd);
 		return;
 	}
-	r = path[0] == '\0' ? -ENAMETOOLONG : store_open_path(path, &f);
-	if (r == 0 && (file_size(f) != size || !same_text(file_etag(f), etag))) {
-		file_put(f);
-		r = -ESTALE;
-	}
-	if (r != 0) {
-		SAY_ONCE("an inherited descriptor cannot be opened again: ", path);
+	sys_fstat(fd, &st);
+	r = open_version(path, etag, size, &f);
+	if (r != 0)
+		say_failed(path, r);
+	/* Then each read asks again, and says what is wrong. */
+	if (r != 0 && (r == -ENAMETOOLONG || store_recall(path, etag, size, st.st_ino, &f) != 0))
 		return;
-	}
-	o = fds_new(f, 0, 0);
+	o = fds_new(f, 0, (uint64_t)st.st_ino);
 	if (o == NULL) {
 		file_put(f);
 		return;

@@ -1,16 +1,23 @@
 /*
- * inherit.h - store files that were open when this program was started by exec:
- * found at start by the placeholders' names, opened again at the first use, read
- * from where the kernel's offset stands.
+ * inherit.h - store files that were open when this program was started by exec, or
+ * that came over a socket: found by the placeholders' names, opened again at the
+ * first use, read from where the kernel's offset stands.  When the store cannot be
+ * asked, or has another version by then, reading says so (EIO, ESTALE).
  *
- * Threads: inherit_start() in the constructor; inherit_open() any.
+ * Threads: inherit_start() in the constructor; the others any.
  */
 #ifndef LIBCLIENT_PRELOAD_INHERIT_H
 #define LIBCLIENT_PRELOAD_INHERIT_H
 
+struct file;
+
 /* Mark them in the table of descriptors. */
 void inherit_start(void);
+/* The kernel gave out this number for something unknown: forget what it was, and look. */
+void inherit_received(int fd);
 /* Called by the table: open what the descriptor stands for, and enter it. */
 void inherit_open(int fd);
+/* The file that a placeholder stands for, with a reference; a negative errno. */
+int inherit_file(int fd, struct file **ret_file);
 
 #endif

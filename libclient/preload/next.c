@@ -73,6 +73,16 @@ void next_start(void)
 	last_object = m;
 }
 
+const char *next_own_name(void)
+{
+	const struct link_map *m;
+
+	for (m = objects(); m != NULL; m = m->l_next)
+		if (m->l_ld == _DYNAMIC && m->l_name != NULL)
+			return m->l_name;
+	return "";
+}
+
 bool next_is_glibc(void)
 {
 	return gnu_get_libc_version != NULL;

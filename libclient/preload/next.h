@@ -18,6 +18,9 @@ void next_start(void);
 /* The default version of `name` behind us, or NULL. */
 void *next_find(const char *name);
 
+/* This library's own file, as the loader names it; "" when that cannot be told. */
+const char *next_own_name(void);
+
 /* Is the program's libc glibc (and not musl)? */
 bool next_is_glibc(void);
 

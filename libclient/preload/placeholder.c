@@ -7,6 +7,7 @@
 #include "libclient/core/text.h"
 #include "libclient/preload/say.h"
 
+#include <dirent.h>
 #include <limits.h>
 #include <linux/memfd.h>
 #include <sys/resource.h>
@@ -106,8 +107,7 @@ static int make(const struct file *f)
 	return fd;
 }
 
-/* Move a descriptor to a high number; the same one when that cannot be. */
-static int move_high(int fd)
+int placeholder_move_high(int fd)
 {
 	struct rlimit limit = { .rlim_cur = 1024 };
 	int high;
@@ -184,7 +184,7 @@ int placeholder_open(const struct file *f, int flags, uint64_t *ret_ino, bool *r
 	fd = make(f);
 	if (fd < 0)
 		goto out;
-	master = move_high(fd);
+	master = placeholder_move_high(fd);
 	high = master != fd;
 	fd = sys_fstat(master, &st);
 	if (fd == 0)
@@ -271,4 +271,49 @@ bool placeholder_parse(int fd, char *buf, const char **ret_etag, const char **re
 	}
 	*ret_size = (uint64_t)st.st_size;
 	return true;
+}
+
+bool placeholder_is(int fd)
+{
+	char buf[PLACEHOLDER_NAME + 32];
+	const char *etag, *path;
+	uint64_t size;
+
+	return placeholder_parse(fd, buf, &etag, &path, &size);
+}
+
+/* A name of digits, or -1. */
+static int number(const char *name)
+{
+	int n = 0;
+
+	if (*name == '\0')
+		return -1;
+	for (; *name != '\0'; name++) {
+		if (*name < '0' || *name > '9' || n > 100000000)
+			return -1;
+		n = n * 10 + (*name - '0');
+	}
+	return n;
+}
+
+void placeholder_each(void (*visit)(int fd, void *arg), void *arg)
+{
+	_Alignas(struct dirent64) char buf[1024];
+	int dir = sys_openat(AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	ssize_t n, at;
+
+	if (dir < 0)
+		return;
+	while ((n = sys_call3(__NR_getdents64, dir, buf, sizeof(buf))) > 0) {
+		for (at = 0; at < n;) {
+			const struct dirent64 *d = (const struct dirent64 *)(buf + at);
+			int fd = number(d->d_name);
+
+			if (fd >= 0 && fd != dir && !placeholder_owns_fd(fd) && placeholder_is(fd))
+				visit(fd, arg);
+			at += d->d_reclen;
+		}
+	}
+	sys_close(dir);
 }

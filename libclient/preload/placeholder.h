@@ -31,8 +31,16 @@ bool placeholder_owns_fd(int fd);
 /* The lowest descriptor from `from` on of which that is true, or UINT_MAX. */
 unsigned placeholder_next_own_fd(unsigned from);
 
+/* Move a descriptor to a high number, close-on-exec; the same one when that cannot be. */
+int placeholder_move_high(int fd);
+
+/* Call `visit` for each placeholder that this process holds, from whomever it has it. */
+void placeholder_each(void (*visit)(int fd, void *arg), void *arg);
+
 /* The name for a file; false when its path is too long to be carried. */
 bool placeholder_name(const char *etag, const char *path, char *buf);
+/* Is this descriptor one that a program holds, by its mode and name?  One system call if not. */
+bool placeholder_is(int fd);
 /*
  * Is this descriptor a placeholder of some process of ours?  Then its size, and
  * the parts of its name, which point into buf (PLACEHOLDER_NAME + 32 bytes).

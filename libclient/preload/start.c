@@ -4,6 +4,7 @@
  * MODEL_DIR begins, without waiting.
  */
 #include "libclient/core/sys.h"
+#include "libclient/preload/carry.h"
 #include "libclient/preload/conf.h"
 #include "libclient/preload/fds.h"
 #include "libclient/preload/inherit.h"
@@ -71,6 +72,7 @@ static void __attribute__((constructor)) start(int argc, char **argv, char **env
 	}
 	paths_start(conf.model_dir, conf.model_dir_len);
 	fds_own();
+	carry_start(envp, next_own_name());
 	inherit_start();
 	stream_start();
 	if (conf.role == CONF_PRIMARY && arguments_name(argv, conf.model_dir, conf.model_dir_len))

@@ -25,6 +25,7 @@ static uid_t uid;
 static gid_t gid;
 static uint64_t failed_ms; /* 0: the last attempt went well */
 static int failed_error;
+static uint32_t attached; /* at some time, here or in the process that forked us */
 
 int store_start(const struct conf *c, char *const *envp)
 {
@@ -107,6 +108,7 @@ static int attach(void)
 	r = view_attach(view);
 	if (r == 0) {
 		__atomic_store_n(&failed_ms, 0, __ATOMIC_RELAXED);
+		__atomic_store_n(&attached, 1, __ATOMIC_RELAXED);
 		return 0;
 	}
 	failed_error = translate(r, true);
@@ -119,8 +121,11 @@ struct snap *store_snap(int *ret_error)
 	struct snap *s = view_snap(view);
 	int r;
 
-	if (s != NULL)
+	if (s != NULL) {
+		if (__atomic_load_n(&attached, __ATOMIC_RELAXED) == 0)
+			__atomic_store_n(&attached, 1, __ATOMIC_RELAXED);
 		return s;
+	}
 	r = attach();
 	if (r == 0) {
 		s = view_snap(view);
@@ -139,7 +144,20 @@ int store_open_path(const char *path, struct file **ret_file)
 	if (view == NULL)
 		return -EIO;
 	r = file_open(view, path, mem_len(path), ret_file);
+	if (r == 0 && __atomic_load_n(&attached, __ATOMIC_RELAXED) == 0)
+		__atomic_store_n(&attached, 1, __ATOMIC_RELAXED);
 	return r == 0 ? 0 : translate(r, false);
+}
+
+int store_recall(const char *path, const char *etag, uint64_t size, uint64_t ino,
+		 struct file **ret_file)
+{
+	return view != NULL ? file_recall(view, path, etag, size, ino, ret_file) : -EIO;
+}
+
+bool store_is_attached(void)
+{
+	return __atomic_load_n(&attached, __ATOMIC_RELAXED) != 0;
 }
 
 int store_open(const struct snap *snap, uint32_t entry, struct file **ret_file)

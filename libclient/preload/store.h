@@ -28,6 +28,11 @@ struct snap *store_snap(int *ret_error);
 int store_open(const struct snap *snap, uint32_t entry, struct file **ret_file);
 /* Open by its path relative to the mount. */
 int store_open_path(const char *path, struct file **ret_file);
+/* A file known from before (file_recall()), whose reads say what is wrong with the store. */
+int store_recall(const char *path, const char *etag, uint64_t size, uint64_t ino,
+		 struct file **ret_file);
+/* The mount has been attached in this process, or in one that it was forked from. */
+bool store_is_attached(void);
 
 /* The one identity that every stat flavour shows. */
 struct store_attr {
