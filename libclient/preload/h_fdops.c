@@ -38,7 +38,7 @@ static int range(unsigned first, unsigned last, unsigned flags)
 	while (first <= last) {
 		unsigned own = store_next_own_fd(first);
 
-		if (own > last)
+		if (own > last || own == UINT_MAX) /* that is none */
 			return (int)sys_call3(__NR_close_range, first, last, flags);
 		if (own > first) {
 			int r = (int)sys_call3(__NR_close_range, first, own - 1, flags);
