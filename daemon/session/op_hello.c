@@ -62,7 +62,6 @@ void op_hello(struct session *s, const struct wire_head *req)
 	s->all->nr_opened++;
 	slog_info(s, "begun, client version %s", version);
 	session_answer(s, req->type, req->seq, &answer.head, sizeof(answer), fds, 3);
-	/* Ours are the mapping, the kick and the other end of the pair. */
-	close(fds[0]);
+	/* Ours are the memory, the kick and the other end of the pair. */
 	close(fds[2]);
 }

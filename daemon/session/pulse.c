@@ -18,6 +18,7 @@
 #define SLOW_MS	     100
 #define QUIET_PULSES 25 /* a session without touches for so long is let be */
 #define CALM_PULSES  2	/* one more look after the last reason has gone */
+#define SWEEP_MS     500
 
 static void arm(struct event *timer, uint64_t ms)
 {
@@ -135,13 +136,36 @@ static void on_pulse(evutil_socket_t fd, short what, void *arg)
 		arm(ss->pulse, SLOW_MS);
 }
 
+static void on_sweep(evutil_socket_t fd, short what, void *arg)
+{
+	struct sessions *ss = arg;
+	struct session *s, *next;
+	bool any = false;
+
+	(void)fd;
+	(void)what;
+	for (s = LIST_FIRST(&ss->list); s != NULL; s = next) {
+		next = LIST_NEXT(s, link);
+		any |= session_is_left(s);
+	}
+	if (any)
+		arm(ss->sweep, SWEEP_MS);
+}
+
+void pulse_sweep(struct sessions *ss)
+{
+	if (!event_pending(ss->sweep, EV_TIMEOUT, NULL))
+		arm(ss->sweep, SWEEP_MS);
+}
+
 int pulse_init(struct sessions *ss)
 {
 	struct event_base *base = worker_base(ss->control);
 
 	ss->pulse = event_new(base, -1, 0, on_pulse, ss);
 	ss->upkeep = event_new(base, -1, 0, on_upkeep, ss);
-	BUG_ON(ss->pulse == NULL || ss->upkeep == NULL);
+	ss->sweep = event_new(base, -1, 0, on_sweep, ss);
+	BUG_ON(ss->pulse == NULL || ss->upkeep == NULL || ss->sweep == NULL);
 	cache_on_due(ss->cache, on_due, ss);
 	upkeep_now(ss);
 	return 0;
@@ -152,6 +176,7 @@ void pulse_fini(struct sessions *ss)
 	cache_on_due(ss->cache, NULL, NULL);
 	event_free(ss->pulse);
 	event_free(ss->upkeep);
+	event_free(ss->sweep);
 }
 
 void pulse_wake(struct sessions *ss)

@@ -50,6 +50,7 @@ void session_new(struct sessions *ss, int fd, uid_t uid, pid_t pid)
 		.uid = uid,
 		.pid = pid,
 		.fd = fd,
+		.mem_fd = -1,
 		.kick_fd = -1,
 		.notify_fd = -1,
 		.first_free = UINT32_MAX,
@@ -68,25 +69,6 @@ void session_new(struct sessions *ss, int fd, uid_t uid, pid_t pid)
 		ss->conf.on_change(ss->nr, ss->conf.arg);
 }
 
-/* Give back all that the client held.  The socket may still be open. */
-static void release_all(struct session *s)
-{
-	struct pending *p;
-	uint32_t i;
-
-	while ((p = TAILQ_FIRST(&s->pending)) != NULL)
-		pending_free(p);
-	notices_cancel(s, NULL);
-	for (i = 1; i <= s->nr_held; i++)
-		if (session_held(s, i) != NULL)
-			session_release(s, i);
-	free(s->held);
-	s->held = NULL;
-	s->nr_held = s->cap_held = 0;
-	for (i = 1; i <= SESSION_MOUNTS_MAX; i++)
-		session_drop_mount(s, i);
-}
-
 static void close_memory(struct session *s)
 {
 	if (s->shared == NULL)
@@ -99,6 +81,51 @@ static void close_memory(struct session *s)
 	ringsvc_fini(&s->ring);
 	munmap(s->shared, sizeof(*s->shared));
 	s->shared = NULL;
+}
+
+/* Nothing is heard or said any more. */
+static void end_talk(struct session *s)
+{
+	struct pending *p;
+
+	while ((p = TAILQ_FIRST(&s->pending)) != NULL)
+		pending_free(p);
+	notices_cancel(s, NULL);
+	pulse_forget(s);
+	close_memory(s);
+	outbox_clear(s);
+	event_free(s->on_readable);
+	event_free(s->on_writable);
+	close(s->fd);
+	s->fd = -1;
+}
+
+/* Give back all that the client held. */
+static void release_all(struct session *s)
+{
+	uint32_t i;
+
+	for (i = 1; i <= s->nr_held; i++)
+		if (session_held(s, i) != NULL)
+			session_release(s, i);
+	free(s->held);
+	s->held = NULL;
+	s->nr_held = s->cap_held = 0;
+	for (i = 1; i <= SESSION_MOUNTS_MAX; i++)
+		session_drop_mount(s, i);
+	if (s->mem_fd != -1)
+		close(s->mem_fd);
+	s->mem_fd = -1;
+}
+
+/*
+ * Does a process of the client still map the session's memory?  Then it may map what was pinned
+ * for it as well, whatever became of the socket: a number can be closed by anybody.  The kernel
+ * seals a memory file against writing only when nobody maps it so.  Ours is unmapped by now.
+ */
+static bool is_mapped(const struct session *s)
+{
+	return fcntl(s->mem_fd, F_ADD_SEALS, F_SEAL_WRITE) == -1 && errno == EBUSY;
 }
 
 static void add_counts(struct session_counts *to, const struct session_counts *from)
@@ -122,20 +149,23 @@ void session_close(struct session *s, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(reason, sizeof(reason), fmt, ap);
 	va_end(ap);
-	if (s->state == SESSION_OPEN)
+	if (s->state == SESSION_OPEN || s->state == SESSION_LEFT)
 		slog_info(s, "ended: %s", reason);
 	else
 		slog(LOG_LEVEL_DEBUG, s, "ended before it began: %s", reason);
 
+	if (s->state != SESSION_LEFT) {
+		s->state = SESSION_LEFT;
+		end_talk(s);
+		if (s->nr_pins > 0 && !ss->shut && is_mapped(s)) {
+			slog_info(s, "its memory is still mapped: %llu pinned chunks stay as long",
+				  (unsigned long long)s->nr_pins);
+			pulse_sweep(ss);
+			return;
+		}
+	}
 	s->state = SESSION_DEAD;
 	release_all(s);
-	pulse_forget(s);
-	close_memory(s);
-	outbox_clear(s);
-	event_free(s->on_readable);
-	event_free(s->on_writable);
-	close(s->fd);
-	s->fd = -1;
 
 	add_counts(&ss->counts, &s->counts);
 	LIST_REMOVE(s, link);
@@ -146,6 +176,16 @@ void session_close(struct session *s, const char *fmt, ...)
 	pulse_wake(ss);
 	if (ss->conf.on_change != NULL)
 		ss->conf.on_change(ss->nr, ss->conf.arg);
+}
+
+bool session_is_left(struct session *s)
+{
+	if (s->state != SESSION_LEFT)
+		return false;
+	if (is_mapped(s))
+		return true;
+	session_close(s, "nobody maps its memory any more");
+	return false;
 }
 
 static void bury_dead(evutil_socket_t fd, short what, void *arg)
@@ -166,7 +206,10 @@ struct audit_who session_who(const struct session *s)
 	return (struct audit_who){ .uid = s->uid, .pid = s->pid, .exe = s->exe };
 }
 
-/* A memory file of that size which neither side can cut short under the other. */
+/*
+ * A memory file of that size which neither side can cut short under the other.  More seals are
+ * possible: see is_mapped().
+ */
 static int make_memory(size_t size, struct wire_session **ret_mem)
 {
 	void *mem;
@@ -176,7 +219,7 @@ static int make_memory(size_t size, struct wire_session **ret_mem)
 	if (fd == -1)
 		return -errno;
 	if (ftruncate(fd, (off_t)size) == -1 ||
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == -1)
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) == -1)
 		goto err_close;
 	mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (mem == MAP_FAILED)
@@ -214,6 +257,7 @@ int session_open_memory(struct session *s, int ret_fds[3])
 	s->notify_fd = pair[0];
 	ringsvc_init(&s->ring, s->shared);
 	ringsvc_set_want_touch(&s->ring, s->all->want_touch);
+	s->mem_fd = mem_fd;
 	ret_fds[0] = mem_fd;
 	ret_fds[1] = s->kick_fd;
 	ret_fds[2] = pair[1];
@@ -464,7 +508,8 @@ void sessions_report(const struct sessions *ss, uid_t viewer, struct strbuf *out
 	LIST_FOREACH(s, &ss->list, link)
 	{
 		add_counts(&total, &s->counts);
-		if (s->state != SESSION_OPEN || (viewer != 0 && viewer != s->uid))
+		if ((s->state != SESSION_OPEN && s->state != SESSION_LEFT) ||
+		    (viewer != 0 && viewer != s->uid))
 			continue;
 		if (!first)
 			strbuf_addc(out, ',');

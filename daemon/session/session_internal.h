@@ -3,7 +3,8 @@
  * includes it.
  *
  *	NEW --HELLO--> OPEN --session_close()--> DEAD
- *	  \--refused--> ENDED (answered why; waits for the client to go)
+ *	  \              \--> LEFT (over, but a process maps what it pinned) --> DEAD
+ *	   \--refused--> ENDED (answered why; waits for the client to go)
  *
  * A dead session is freed in a turn of the loop of its own, so that no function
  * up the stack holds freed memory: who calls something that may close a session
@@ -39,6 +40,7 @@ enum session_state {
 	SESSION_NEW = 0, /* HELLO has not come */
 	SESSION_OPEN,
 	SESSION_ENDED, /* refused; whatever comes now closes it */
+	SESSION_LEFT,  /* no socket, no rings; only what its client pinned, while that is mapped */
 	SESSION_DEAD,  /* waits to be freed */
 };
 
@@ -98,6 +100,7 @@ struct session {
 	unsigned nr_parcels;
 
 	struct wire_session *shared; /* NULL before HELLO */
+	int mem_fd;		     /* of that: tells whether a process still maps it */
 	struct ringsvc ring;
 	int kick_fd;   /* eventfd; the client's end is the same */
 	int notify_fd; /* our end of a socket pair: a write never blocks, whatever the client does */
@@ -142,6 +145,7 @@ struct sessions {
 
 	struct event *pulse; /* see pulse.c */
 	struct event *upkeep;
+	struct event *sweep; /* looks after the LEFT, while there are any */
 	bool want_touch;
 	unsigned calm;		      /* pulses without any reason for another */
 	struct session_counts counts; /* of sessions that are gone, and of all messages */
@@ -155,8 +159,10 @@ struct sessions {
 void session_close(struct session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static inline bool session_is_dead(const struct session *s)
 {
-	return s->state == SESSION_DEAD;
+	return s->state >= SESSION_LEFT;
 }
+/* A LEFT session whose memory nobody maps any more is closed.  True when it still waits for that. */
+bool session_is_left(struct session *s);
 void session_new(struct sessions *ss, int fd, uid_t uid, pid_t pid);
 struct audit_who session_who(const struct session *s);
 void session_read_exe(struct session *s);
@@ -207,6 +213,8 @@ int pulse_init(struct sessions *ss);
 void pulse_fini(struct sessions *ss);
 /* Something happened: look at the cache, and again shortly. */
 void pulse_wake(struct sessions *ss);
+/* A session is LEFT: look after it now and then. */
+void pulse_sweep(struct sessions *ss);
 /* And drain this session's touches while it is busy. */
 void pulse_activate(struct session *s);
 void pulse_forget(struct session *s);

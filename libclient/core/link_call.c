@@ -172,6 +172,8 @@ int link_send(struct link *l, struct wire_head *request, struct link_wait *w)
 		link_down(l, serial);
 		return -ENOTCONN;
 	}
+	if (request->type == WIRE_PIN)
+		__atomic_store_n(&l->has_claims, true, __ATOMIC_SEQ_CST);
 	w->result = -EINPROGRESS;
 	w->serial = serial;
 	w->type = request->type;

@@ -15,6 +15,7 @@
 #define RETRY_MS     20u   /* between two looks for a daemon that is starting */
 #define LOSER_MS     3000u /* ours ended: another may have won the race and be about to listen */
 #define NR_HELLO_FDS 3u
+#define PAGE	     4096u
 
 /* Out of the way of programs that count on low numbers. */
 static int move_high(int fd)
@@ -148,6 +149,15 @@ static int map_session(struct link *l, int fd)
 
 	if (sys_fstat(fd, &st) < 0 || st.st_size < (off_t)len)
 		return -EPROTO;
+	/*
+	 * The daemon keeps what was pinned in a session while that session's memory is mapped, even
+	 * when its socket is gone: it stays mapped somewhere else, for good.
+	 */
+	if (l->memory != NULL && __atomic_load_n(&l->has_claims, __ATOMIC_SEQ_CST)) {
+		mem = sys_mremap(l->memory, 0, PAGE, MREMAP_MAYMOVE, NULL);
+		if (sys_is_error(mem))
+			return (int)(long)mem;
+	}
 	/* Over the old one, if there is one: who still writes there writes into the new. */
 	mem = sys_mmap(l->memory, len, PROT_READ | PROT_WRITE,
 		       MAP_SHARED | (l->memory != NULL ? MAP_FIXED : 0), fd, 0);

@@ -39,6 +39,7 @@ struct link {
 	uint32_t epoch; /* of the process that made the descriptors below */
 	struct own_fd socket, kick, notify;
 	struct wire_session *memory; /* constant once mapped */
+	bool has_claims; /* chunks were pinned, here or before a fork: see map_session() */
 	struct ring submit, complete;
 
 	struct link_wait *waits;
