@@ -3,6 +3,7 @@
  */
 #include "libclient/core/file.h"
 #include "libclient/core/sys.h"
+#include "libclient/preload/dirpos.h"
 #include "libclient/preload/fds.h"
 #include "libclient/preload/next.h"
 #include "libclient/preload/offset.h"
@@ -248,10 +249,13 @@ static int64_t seek(const struct ofd *o, int fd, int64_t off, int whence)
 EXPORT off_t lseek(int fd, off_t off, int whence)
 {
 	struct ofd *o = fds_get(fd);
+	bool is_ours = false;
 	off_t r;
 
-	if (o == NULL)
-		return answer(sys_call3(__NR_lseek, fd, off, whence));
+	if (o == NULL) {
+		r = dirpos_nr != 0 ? dirpos_seek(fd, off, whence, &is_ours) : 0;
+		return answer(is_ours ? r : sys_call3(__NR_lseek, fd, off, whence));
+	}
 	r = seek(o, fd, off, whence);
 	fds_put(o);
 	return answer(r);

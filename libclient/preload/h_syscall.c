@@ -5,10 +5,12 @@
  */
 #include "libclient/core/sys.h"
 #include "libclient/preload/fds.h"
+#include "libclient/preload/getdents.h"
 #include "libclient/preload/open.h"
 #include "libclient/preload/paths.h"
 #include "libclient/preload/preload.h"
 
+#include <dirent.h>
 #include <linux/openat2.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -134,6 +136,14 @@ static bool by_fd(long nr, const struct args *x, long *ret)
 	case __NR_fchdir:
 		*ret = fchdir(A(int, 0));
 		return true;
+	case __NR_getdents64:
+		*ret = getdents64(A(int, 0), A(void *, 1), A(size_t, 2));
+		return true;
+#ifdef __NR_getdents
+	case __NR_getdents:
+		*ret = getdents_oldest(A(int, 0), A(void *, 1), A(size_t, 2));
+		return true;
+#endif
 	}
 	return false;
 }

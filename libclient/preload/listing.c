@@ -60,6 +60,11 @@ void listing_free(struct listing *l)
 	arena_free(l);
 }
 
+void listing_set_fd(struct listing *l, int fd)
+{
+	l->fd = fd;
+}
+
 /* Room for one more piece of the kernel's. */
 static int make_room(struct listing *l)
 {

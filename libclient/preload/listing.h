@@ -17,6 +17,8 @@ struct snap;
 /* Takes over the reference to snap, not the descriptor.  -ENOMEM. */
 int listing_new(int fd, struct snap *snap, uint32_t entry, struct listing **ret_listing);
 void listing_free(struct listing *l);
+/* The descriptor to read the local directory by, where the one it was made with may be closed. */
+void listing_set_fd(struct listing *l, int fd);
 
 /* 1 and an entry that is valid until the next call, 0 at the end, or a negative errno. */
 int listing_next(struct listing *l, struct dirent64 **ret);

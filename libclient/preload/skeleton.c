@@ -17,8 +17,7 @@ static size_t real_len; /* 0: not known yet; released after real[] and device */
 static dev_t device;
 static uint32_t finding; /* one thread at a time writes the above */
 
-/* The kernel's own name of an open directory.  Its length or a negative errno. */
-static ssize_t name_of_fd(int fd, char *buf, size_t cap)
+ssize_t skeleton_name(int fd, char *buf, size_t cap)
 {
 	char link[40];
 	struct text t;
@@ -43,7 +42,7 @@ static void find_real(void)
 		return;
 	fd = sys_openat(AT_FDCWD, dir, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
 	if (fd >= 0) {
-		n = name_of_fd(fd, real, sizeof(real));
+		n = skeleton_name(fd, real, sizeof(real));
 		if (n > 1 && real[0] == '/' && sys_fstat(fd, &st) == 0) {
 			device = st.st_dev;
 			__atomic_store_n(&real_len, (size_t)n, __ATOMIC_RELEASE);
@@ -128,6 +127,6 @@ bool skeleton_rest(int fd, char *buf, size_t cap, const char **ret_rest)
 	if (fd == AT_FDCWD)
 		n = sys_call2(__NR_getcwd, buf, cap);
 	else
-		n = name_of_fd(fd, buf, cap);
+		n = skeleton_name(fd, buf, cap);
 	return n > 0 && pathtext_below(top, top_len, buf, ret_rest);
 }

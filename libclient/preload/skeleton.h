@@ -26,6 +26,9 @@ bool skeleton_is_on(dev_t dev);
 /* Make a directory and those above it.  1: made, 0: there already, or -errno. */
 int skeleton_make(const char *path, size_t len);
 
+/* The kernel's own name of an open descriptor.  Its length or a negative errno. */
+ssize_t skeleton_name(int fd, char *buf, size_t cap);
+
 /*
  * Where a directory descriptor (AT_FDCWD: the working directory) lies below
  * MODEL_DIR: *ret_rest points into buf.  False: elsewhere.
