@@ -241,7 +241,7 @@ static int64_t seek(const struct ofd *o, int fd, int64_t off, int whence)
 		return -EINVAL;
 	}
 	if (off > 0 ? base > OFFSET_MAX - off : base + off < 0)
-		return off > 0 ? -EOVERFLOW : -EINVAL;
+		return -EINVAL;
 	offset_set(o->cell, fd, base + off);
 	return base + off;
 }
