@@ -1,12 +1,9 @@
 /*
- * h_stdio.c - hooks: opening stdio streams.  libc's streams read inside libc,
- * past every hook; so a store file gets a cookie stream, which calls us, with its
- * descriptor noted in the FILE for fileno().  What such a stream cannot do is
- * refused here.
+ * h_stdio.c - hooks: opening, reopening and closing stdio streams (stream.h says
+ * what a stream over a store file is).
  */
 #include "libclient/preload/stream.h"
 
-#include "libclient/core/arena.h"
 #include "libclient/core/file.h"
 #include "libclient/core/sys.h"
 #include "libclient/core/text.h"
@@ -17,121 +14,101 @@
 #include "libclient/preload/paths.h"
 #include "libclient/preload/preload.h"
 #include "libclient/preload/say.h"
-#include "libclient/preload/store.h"
 
+#include <limits.h>
+#include <mntent.h>
 #include <stdio.h>
 #include <unistd.h>
-#include <wchar.h>
 
-#define BUFFER (60 * 1024) /* with its cookie under 64 KiB */
+#define LINK 40 /* "/proc/self/fd/N" */
 
-/* Weak copies of declarations that stdio.h has as strong ones. */
-extern FILE *libc_fopencookie(void *cookie, const char *mode,
-			      cookie_io_functions_t f) __asm__("fopencookie") LIBC_WEAK;
-extern int libc_setvbuf(FILE *f, char *buf, int mode, size_t len) __asm__("setvbuf") LIBC_WEAK;
-extern FILE *libc_stdin __asm__("stdin") __attribute__((weak));
-
-struct cookie {
-	int fd;
-	char buffer[BUFFER];
-};
-
-static ssize_t cookie_read(void *cookie, char *buf, size_t len)
-{
-	return read(((struct cookie *)cookie)->fd, buf, len);
-}
-
-static int cookie_seek(void *cookie, off64_t *position, int whence)
-{
-	off_t at = lseek(((struct cookie *)cookie)->fd, *position, whence);
-
-	if (at < 0)
-		return -1;
-	*position = at;
-	return 0;
-}
-
-static int cookie_close(void *cookie)
-{
-	int r = close(((struct cookie *)cookie)->fd);
-
-	arena_free(cookie);
-	return r;
-}
-
-/* A stream over a descriptor of ours, which it takes over on success; NULL and errno. */
-static FILE *stream_new(int fd)
-{
-	static const cookie_io_functions_t functions = {
-		.read = cookie_read,
-		.seek = cookie_seek,
-		.close = cookie_close,
-	};
-	struct cookie *c;
-	FILE *f;
-
-	if (libc_fopencookie == NULL || !next_is_glibc()) {
-		(void)answer(REFUSE(ENOTSUP, "stdio of this C library", "fopen"));
-		return NULL;
-	}
-	c = arena_alloc(sizeof(*c));
-	if (c == NULL) {
-		errno_set(ENOMEM);
-		return NULL;
-	}
-	c->fd = fd;
-	f = libc_fopencookie(c, "r", functions);
-	if (f == NULL) {
-		arena_free(c);
-		return NULL;
-	}
-	f->_fileno = fd;
-	if (libc_setvbuf != NULL)
-		libc_setvbuf(f, c->buffer, _IOFBF, sizeof(c->buffer));
-	return f;
-}
-
-void stream_start(void)
-{
-	FILE *f;
-
-	if (&libc_stdin == NULL || !next_is_glibc() || !fds_is_ours(0))
-		return;
-	f = stream_new(0);
-	if (f != NULL)
-		libc_stdin = f;
-}
-
-/* The open flags of a mode for reading, or a negative errno. */
+/* What open() would be told for this mode, or -EINVAL. */
 static int flags_of_mode(const char *mode)
 {
-	int flags = O_RDONLY;
-	const char *m;
+	int flags, i;
 
-	if (mode[0] != 'r')
-		return mode[0] == 'w' || mode[0] == 'a' ? -EROFS : -EINVAL;
-	for (m = mode + 1; *m != '\0' && *m != ','; m++) {
-		if (*m == '+')
-			return -EROFS;
-		if (*m == 'e')
+	switch (mode[0]) {
+	case 'r':
+		flags = O_RDONLY;
+		break;
+	case 'w':
+		flags = O_WRONLY | O_CREAT | O_TRUNC;
+		break;
+	case 'a':
+		flags = O_WRONLY | O_CREAT | O_APPEND;
+		break;
+	default:
+		return -EINVAL;
+	}
+	/* No more letters than libc looks at. */
+	for (i = 1; i < 7 && mode[i] != '\0'; i++) {
+		if (mode[i] == '+')
+			flags = (flags & ~O_ACCMODE) | O_RDWR;
+		else if (mode[i] == 'x')
+			flags |= O_EXCL;
+		else if (mode[i] == 'e')
 			flags |= O_CLOEXEC;
 	}
-	if (*m == ',')
-		return REFUSE(ENOTSUP, "fopen with a character set", "ccs");
 	return flags;
+}
+
+static bool names_charset(const char *mode)
+{
+	static const char key[] = ",ccs=";
+	size_t i;
+
+	for (; *mode != '\0'; mode++) {
+		for (i = 0; i < sizeof(key) - 1 && mode[i] == key[i]; i++)
+			;
+		if (i == sizeof(key) - 1)
+			return true;
+	}
+	return false;
+}
+
+static const char *link_of(int fd, char *buf)
+{
+	struct text t;
+
+	text_init(&t, buf, LINK);
+	text_adds(&t, "/proc/self/fd/");
+	text_addi(&t, fd);
+	return buf;
+}
+
+/* ---- fopen --------------------------------------------------------------------------------- */
+
+/* libc converts while it reads: it opens a private copy itself, and we put that under `fd`. */
+static FILE *charset_stream(int fd, const char *mode)
+{
+	__typeof(&fopen) libc = NEXT(fopen);
+	int r = next_is_glibc() ? escape_descriptor(fd) : -EINVAL;
+	char path[LINK];
+	FILE *f;
+
+	if (r != 0) {
+		errno_set(-r);
+		return NULL;
+	}
+	f = libc(link_of(fd, path), mode);
+	if (f != NULL) {
+		sys_close(f->_fileno);
+		f->_fileno = fd;
+	}
+	return f;
 }
 
 static FILE *stream_of_spot(const struct spot *s, const char *mode)
 {
-	int flags = s->kind == SPOT_ERROR ? s->error : flags_of_mode(mode), fd;
+	int flags = flags_of_mode(mode), fd = flags < 0 ? flags : open_spot(s, flags);
 	FILE *f;
 
-	fd = flags < 0 ? flags : open_spot(s, flags);
 	if (fd < 0) {
 		errno_set(-fd);
 		return NULL;
 	}
-	f = stream_new(fd);
+	f = next_is_glibc() && names_charset(mode) ? charset_stream(fd, mode)
+						   : stream_new(fd, mode);
 	if (f == NULL)
 		close(fd);
 	return f;
@@ -144,12 +121,14 @@ EXPORT FILE *fopen(const char *path, const char *mode)
 	struct spot s;
 	FILE *f;
 
+	if (!paths_on())
+		return libc(path, mode);
 	paths_look(&s, AT_FDCWD, path, 0);
 	do
-		f = s.kind >= SPOT_FILE ? stream_of_spot(&s, mode)
-		    : libc != NULL	? libc(path, mode)
-					: NULL;
+		f = s.kind >= SPOT_FILE ? stream_of_spot(&s, mode) : libc(path, mode);
 	while (f == NULL && errno_get() == ENOENT && paths_again(&s));
+	if (f != NULL && s.kind < SPOT_FILE)
+		fds_forget(stream_fd(f)); /* a number whose closing we did not see */
 	paths_done(&s);
 	if (f != NULL)
 		errno_set(before);
@@ -162,98 +141,156 @@ EXPORT FILE *fdopen(int fd, const char *mode)
 {
 	__typeof(&fdopen) libc = NEXT(fdopen);
 	struct ofd *o = fds_get(fd);
-	FILE *f = NULL;
-	int flags;
+	int before = errno_get(), flags;
+	FILE *f;
 
 	if (o == NULL)
 		return libc(fd, mode);
 	fds_put(o);
 	flags = flags_of_mode(mode);
-	if (flags < 0) {
-		errno_set(flags == -EROFS ? EINVAL : -flags);
+	if (next_is_glibc() && (flags < 0 || (flags & O_ACCMODE) != O_RDONLY)) {
+		errno_set(EINVAL); /* open for reading only */
 		return NULL;
 	}
-	if ((flags & O_CLOEXEC) != 0)
-		sys_fcntl(fd, F_SETFD, FD_CLOEXEC);
-	f = stream_new(fd);
+	f = stream_new(fd, mode);
+	if (f != NULL)
+		errno_set(before);
 	return f;
 }
 ALIAS(_IO_fdopen, fdopen);
 
-/* ---- what a cookie stream cannot do ----------------------------------------------------------- */
-
-static bool is_ours(FILE *f)
+EXPORT FILE *setmntent(const char *path, const char *mode)
 {
-	return f != NULL && fds_end != 0 && next_is_glibc() && f->_fileno >= 0 &&
-	       fds_is_ours(f->_fileno);
+	__typeof(&setmntent) libc = NEXT(setmntent);
+	struct spot s;
+	FILE *f = NULL;
+
+	paths_look(&s, AT_FDCWD, path, 0);
+	if (s.kind >= SPOT_FILE)
+		f = stream_of_spot(&s, mode);
+	else if (libc != NULL)
+		f = libc(path, mode);
+	paths_done(&s);
+	return f;
+}
+ALIAS(__setmntent, setmntent);
+
+EXPORT int fclose(FILE *f)
+{
+	__typeof(&fclose) libc = NEXT(fclose);
+	struct cookie *c;
+	int r;
+
+	if (fds_end == 0)
+		return libc(f);
+	c = stream_before_close(f);
+	r = libc(f);
+	stream_after_close(c);
+	return r;
+}
+ALIAS(_IO_fclose, fclose);
+
+/* ---- freopen ------------------------------------------------------------------------------- */
+
+/* What a path says: a store descriptor, a negative errno, or NOT_OURS. */
+#define NOT_OURS INT_MIN
+
+static int open_path(const char *path, const char *mode)
+{
+	int flags = flags_of_mode(mode), fd = NOT_OURS;
+	struct stat st;
+	struct spot s;
+
+	paths_look(&s, AT_FDCWD, path, 0);
+	if (s.kind == SPOT_NONE && sys_fstatat(AT_FDCWD, path, &st, 0) == -ENOENT)
+		(void)paths_again(&s);
+	if (s.kind >= SPOT_FILE)
+		fd = flags < 0 ? flags : open_spot(&s, flags);
+	paths_done(&s);
+	return fd;
 }
 
-/*
- * libc opens the path and reads it past us, and a cookie stream cannot be opened
- * again: the stream gets a copy of the file's bytes.
- */
-static FILE *reopen_spot(const struct spot *s, const char *mode, FILE *f)
+/* The stream's own file, as "/proc/self/fd/N" would open it on a read-only file system. */
+static int open_same(FILE *f, const char *mode)
+{
+	struct ofd *o = fds_get(stream_fd(f));
+	int flags = flags_of_mode(mode), fd;
+	bool first;
+
+	if (o == NULL)
+		return NOT_OURS;
+	if (flags < 0)
+		fd = flags;
+	else if ((flags & O_ACCMODE) != O_RDONLY)
+		fd = (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL) ? -EEXIST : -EROFS;
+	else
+		fd = open_file(file_ref(o->file), flags, &first);
+	fds_put(o);
+	return fd;
+}
+
+/* libc's own freopen, of something that it can open itself. */
+static FILE *reopen_by_libc(const char *path, const char *mode, FILE *f)
 {
 	__typeof(&freopen) libc = NEXT(freopen);
-	int flags = s->kind == SPOT_ERROR ? s->error : flags_of_mode(mode), fd = flags;
-	char link[40];
-	struct file *file;
-	struct text t;
 
-	if (flags >= 0) {
-		fd = store_open(s->snap, s->entry, &file);
-		if (fd == 0) {
-			fd = escape_copy(file, 0, file_size(file));
-			file_put(file);
-		}
+	stream_detach(f);
+	return libc(path, mode, f);
+}
+
+/* The stream is closed, as when libc cannot open the path. */
+static FILE *fail_reopen(int error, const char *mode, FILE *f)
+{
+	reopen_by_libc("", mode, f);
+	errno_set(-error);
+	return NULL;
+}
+
+/* libc opens a private copy; then the stream's descriptor is the one that shows the store file. */
+static FILE *reopen_copy(int fd, const char *mode, FILE *f)
+{
+	int r = escape_descriptor(fd), flags;
+	char path[LINK];
+
+	if (r != 0) {
+		close(fd);
+		return fail_reopen(r, mode, f);
 	}
-	if (fd < 0) {
-		errno_set(-fd);
-		return NULL;
+	f = reopen_by_libc(link_of(fd, path), mode, f);
+	if (f != NULL) {
+		flags = sys_fcntl(stream_fd(f), F_GETFD, 0);
+		dup3(fd, stream_fd(f), flags > 0 && (flags & FD_CLOEXEC) != 0 ? O_CLOEXEC : 0);
 	}
-	text_init(&t, link, sizeof(link));
-	text_adds(&t, "/proc/self/fd/");
-	text_addi(&t, fd);
-	f = libc(link, mode, f);
-	sys_close(fd);
+	close(fd);
 	return f;
 }
 
 EXPORT FILE *freopen(const char *path, const char *mode, FILE *f)
 {
 	__typeof(&freopen) libc = NEXT(freopen);
-	struct spot s;
+	int before = errno_get(), fd;
 
-	if (is_ours(f)) {
-		(void)answer(REFUSE(ENOTSUP, "freopen of its stream", path != NULL ? path : ""));
+	if (!paths_on() && fds_end == 0)
+		return libc(path, mode, f);
+	if (stream_is_cookie(f) && !stream_can_be_plain()) {
+		errno_set(-REFUSE(ENOTSUP, "freopen of its stream", path != NULL ? path : ""));
 		return NULL;
 	}
-	paths_look(&s, AT_FDCWD, path, 0);
-	if (s.kind == SPOT_NONE && paths_on() && path != NULL && access(path, F_OK) != 0)
-		(void)paths_again(&s);
-	f = s.kind >= SPOT_FILE ? reopen_spot(&s, mode, f) : libc(path, mode, f);
-	paths_done(&s);
+	fd = path != NULL ? open_path(path, mode) : open_same(f, mode);
+	if (fd == NOT_OURS) {
+		f = reopen_by_libc(path, mode, f);
+		if (f != NULL)
+			fds_forget(stream_fd(f));
+		return f;
+	}
+	if (fd < 0)
+		return fail_reopen(fd, mode, f);
+	if (stream_is_cookie(f) && !names_charset(mode))
+		stream_reopen(f, fd);
+	else
+		f = reopen_copy(fd, mode, f);
+	if (f != NULL)
+		errno_set(before);
 	return f;
 }
 ALIAS(freopen64, freopen);
-
-EXPORT wint_t fgetwc(FILE *f)
-{
-	__typeof(&fgetwc) libc = NEXT(fgetwc);
-
-	if (!is_ours(f))
-		return libc(f);
-	(void)answer(REFUSE(ENOTSUP, "reading wide characters", "fgetwc"));
-	return WEOF;
-}
-ALIAS(getwc, fgetwc);
-
-EXPORT wchar_t *fgetws(wchar_t *buf, int len, FILE *f)
-{
-	__typeof(&fgetws) libc = NEXT(fgetws);
-
-	if (!is_ours(f))
-		return libc(buf, len, f);
-	(void)answer(REFUSE(ENOTSUP, "reading wide characters", "fgetws"));
-	return NULL;
-}
