@@ -135,10 +135,16 @@ struct wire_open {
 	char path[];
 };
 
+enum wire_mmap { /* the key mmap of the configuration, for whoever maps files */
+	WIRE_MMAP_AUTO,
+	WIRE_MMAP_LAZY,
+	WIRE_MMAP_RESIDENT,
+};
+
 struct wire_open_answer {
 	struct wire_head head;
 	uint32_t object; /* names the open object in this session; not 0 */
-	uint32_t reserved;
+	uint32_t mmap;	 /* enum wire_mmap */
 	uint64_t size;
 	uint64_t first_word; /* index of chunk 0's word in the chunk table */
 	uint64_t ino;

@@ -391,6 +391,7 @@ static void reload(struct daemon *d)
 		log_error("the mounts keep their former settings");
 	sessions_set_bounds(d->sessions, fresh->socket.max_sessions,
 			    fresh->socket.max_sessions_per_user);
+	sessions_set_mmap(d->sessions, (unsigned)fresh->mount.mmap);
 	if (d->now != d->boot)
 		settings_free(d->now);
 	d->now = fresh;
@@ -504,6 +505,7 @@ static int make_parts(struct daemon *d)
 	struct sessions_conf sessions = {
 		.max_sessions = d->now->socket.max_sessions,
 		.max_per_user = d->now->socket.max_sessions_per_user,
+		.mmap = (unsigned)d->now->mount.mmap,
 		.on_report = on_report,
 		.on_change = on_sessions_changed,
 		.arg = d,

@@ -47,7 +47,7 @@ struct mount_settings {
 	unsigned prefetch_vcpus, prefetch_workers;
 	unsigned list_vcpus, list_workers;
 	unsigned refresh_sec;
-	int mmap; /* auto, lazy, resident: what clients are told */
+	int mmap; /* enum wire_mmap: what clients are told */
 	char *cred_file;
 };
 

@@ -29,6 +29,7 @@ static void answer_open(struct session *s, const struct wire_head *req, uint32_t
 {
 	struct wire_open_answer answer = {
 		.object = number,
+		.mmap = s->all->conf.mmap,
 		.size = file->size,
 		.first_word = file->object != NULL ? object_first_word(file->object) : 0,
 		.ino = file->ino,

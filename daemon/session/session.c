@@ -445,6 +445,11 @@ void sessions_set_bounds(struct sessions *ss, unsigned max_sessions, unsigned ma
 	ss->conf.max_per_user = max_per_user;
 }
 
+void sessions_set_mmap(struct sessions *ss, unsigned mmap)
+{
+	ss->conf.mmap = mmap;
+}
+
 void sessions_shut(struct sessions *ss, const char *reason)
 {
 	struct session *s;

@@ -23,6 +23,7 @@ struct worker;
 struct sessions_conf {
 	unsigned max_sessions;
 	unsigned max_per_user;
+	unsigned mmap; /* enum wire_mmap: how clients shall map files */
 	/* The keys of the daemon's own environment, for mounts of its own user that bring none. */
 	const char *access_key, *secret, *token; /* NULL: none; not copied */
 	/* The text of STATUS as that user may see it.  0 or a negative errno. */
@@ -39,6 +40,8 @@ int sessions_listen(struct sessions *ss, int listen_fd);
 /* A connected socket, taken, as if accepted. */
 int sessions_adopt(struct sessions *ss, int fd);
 void sessions_set_bounds(struct sessions *ss, unsigned max_sessions, unsigned max_per_user);
+/* From the next OPEN on. */
+void sessions_set_mmap(struct sessions *ss, unsigned mmap);
 /* No new ones; every session ends with this reason. */
 void sessions_shut(struct sessions *ss, const char *reason);
 /* After sessions_shut(), when the workers that fill the cache have ended. */

@@ -165,6 +165,7 @@ static void settle(struct file *f, const struct opened *o, void *mem)
 	sys_fstat(o->fd, &st);
 	f->memory_dev = st.st_dev;
 	f->memory_ino = st.st_ino;
+	f->mmap_mode = o->answer.mmap;
 	for (i = 0; i < FILE_NR_RECENT; i++)
 		__atomic_store_n(&f->recent[i], 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&f->place.epoch, epoch_now(), __ATOMIC_RELAXED);
@@ -285,6 +286,7 @@ static void free_file(struct file *f)
 {
 	if (f->base != NULL)
 		sys_munmap((void *)(uintptr_t)f->base, f->map_len);
+	arena_free(f->pin_counts);
 	arena_free(f->path);
 	arena_free(f);
 }
@@ -481,6 +483,11 @@ struct view *file_view(const struct file *f)
 	return f->view;
 }
 
+unsigned file_mmap_mode(const struct file *f)
+{
+	return __atomic_load_n(&f->mmap_mode, __ATOMIC_RELAXED);
+}
+
 unsigned file_chunk_shift(const struct file *f)
 {
 	unsigned shift = __atomic_load_n(&f->place.shift, __ATOMIC_RELAXED);
@@ -547,8 +554,8 @@ int file_memory_fd(struct file *f, const struct pin *pin)
 	r = ask_open(f->view, f->path, f->path_len, &o);
 	if (r != 0)
 		return view_is_lost(r) ? -ESTALE : r;
-	if (o.serial == pin->serial && sys_fstat(o.fd, &st) == 0 && st.st_dev == f->memory_dev &&
-	    st.st_ino == f->memory_ino) {
+	if (o.serial == pin->serial && sys_fstat(o.fd, &st) == 0 && st.st_dev == pin->memory_dev &&
+	    st.st_ino == pin->memory_ino) {
 		r = o.fd;
 		o.fd = -1;
 	} else {

@@ -47,6 +47,8 @@ const char *file_etag(const struct file *f); /* "" for an empty file */
 const char *file_path(const struct file *f);
 struct view *file_view(const struct file *f);
 unsigned file_chunk_shift(const struct file *f);
+/* enum wire_mmap: how the daemon's configuration wants it mapped. */
+unsigned file_mmap_mode(const struct file *f);
 
 /*
  * As pread(), but never short before the end of the file.  A negative errno
@@ -85,14 +87,23 @@ struct pin {
 	uint32_t object;
 	uint32_t first_chunk;
 	uint32_t nr_chunks;
+	uint64_t memory_dev, memory_ino; /* the memory file whose chunks they are */
 };
 
 /*
  * Claim [off, off + len) and wait until all of it is there: from then on it
- * stays until pin_drop().  -ENOSPC: more than the cache may pin.
+ * stays until pin_drop().  Claims on the same chunks cost the daemon nothing.
+ * -ENOSPC: more than the cache may pin.
  */
 int pin_take(struct file *f, uint64_t off, uint64_t len, struct pin *ret_pin);
 void pin_drop(struct file *f, struct pin *pin);
+/* The chunks of a claim were looked at: keeps the LRU honest.  Waits for nothing. */
+void pin_touch(struct file *f, const struct pin *pin);
+/*
+ * A claim on no chunk, for file_memory_fd() alone: which memory file the object
+ * has now.  Nothing to drop.
+ */
+int pin_none(struct file *f, struct pin *ret_pin);
 /*
  * A read-only mapping of pinned bytes of its own (MAP_SHARED), which neither a
  * reopening nor file_put() touches.  -ESTALE as below.

@@ -90,6 +90,12 @@ struct file {
 	const unsigned char *base; /* of the mapping; never changes */
 	size_t map_len;
 	uint64_t memory_dev, memory_ino;
+	uint32_t mmap_mode; /* enum wire_mmap: what the daemon said last */
+
+	/* One PIN or UNPIN at a time.  Guards what of the object this process has pinned. */
+	struct gate pinning;
+	uint32_t pin_serial;  /* the session in which that is so */
+	uint32_t *pin_counts; /* claims on each chunk: the first and the last are told the daemon */
 	unsigned char apart_too[64];
 	/* Chunks touched last: chunk + 1 and the generation, as a refilled one is touched anew. */
 	uint64_t recent[FILE_NR_RECENT];

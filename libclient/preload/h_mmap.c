@@ -1,29 +1,25 @@
 /*
- * h_mmap.c - hooks: mapping store files by the rule that is always right: wait
- * until the range is there, claim it, map it.  What is larger than the cache may
- * hold becomes memory of one's own, filled through the cache.
+ * h_mmap.c - hooks: mapping, unmapping and moving memory that shows store files.
+ * How a file is shown: mapping.h.
  */
-#include "libclient/core/file.h"
 #include "libclient/core/sys.h"
-#include "libclient/preload/escape.h"
 #include "libclient/preload/fds.h"
+#include "libclient/preload/lazy.h"
+#include "libclient/preload/mapping.h"
 #include "libclient/preload/maps.h"
 #include "libclient/preload/preload.h"
-#include "libclient/preload/say.h"
 
-#include <linux/memfd.h>
 #include <stdarg.h>
+#include <stdbool.h>
 
-#define PAGE	 4096u
-#define NR_TRIES 3
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
 
-struct wish { /* what the program asked for */
-	void *addr;
-	size_t len;
-	int prot;
-	int flags;
-	off_t off;
-};
+#define PAGE MAPPING_PAGE
 
 static int judge(const struct ofd *o, const struct wish *w)
 {
@@ -34,113 +30,11 @@ static int judge(const struct ofd *o, const struct wish *w)
 	if (w->len == 0 || w->off < 0 || (w->off & (PAGE - 1)) != 0 ||
 	    (type != MAP_SHARED && type != MAP_PRIVATE && type != MAP_SHARED_VALIDATE))
 		return -EINVAL;
+	if (w->len > (size_t)INT64_MAX - (size_t)w->off - PAGE)
+		return -EOVERFLOW;
 	if (type != MAP_PRIVATE && (w->prot & PROT_WRITE) != 0)
 		return -EACCES;
-	if (w->len > (size_t)INT64_MAX - (size_t)w->off)
-		return -EOVERFLOW;
 	return 0;
-}
-
-/* The mapping itself.  What it replaces (MAP_FIXED) is no longer a store file's. */
-static void *map_fd(const struct wish *w, int fd)
-{
-	struct hold *gone = NULL;
-	void *mem;
-
-	if ((w->flags & MAP_FIXED) != 0)
-		gone = maps_cut((uintptr_t)w->addr, w->len);
-	mem = sys_mmap(w->addr, w->len, w->prot, w->flags, fd, w->off);
-	hold_drop_all(gone);
-	return mem;
-}
-
-/* Nothing of the file in range: pages that raise SIGBUS, as the kernel's would be. */
-static void *map_nothing(const struct wish *w)
-{
-	int fd = sys_memfd_create("ossc-empty", MFD_CLOEXEC);
-	void *mem;
-
-	if (fd < 0)
-		return (void *)(long)fd;
-	mem = map_fd(w, fd);
-	sys_close(fd);
-	return mem;
-}
-
-/* Claimed bytes: map the object's own memory. */
-static void *map_pinned(struct file *f, const struct pin *pin, const struct wish *w)
-{
-	struct hold *hold;
-	void *mem;
-	int fd, r;
-
-	fd = file_memory_fd(f, pin);
-	if (fd < 0)
-		return (void *)(long)fd;
-	hold = hold_new(file_ref(f), pin);
-	if (hold == NULL) {
-		file_put(f);
-		sys_close(fd);
-		return (void *)(long)-ENOMEM;
-	}
-	mem = map_fd(w, fd);
-	sys_close(fd);
-	r = sys_is_error(mem) ? (int)(long)mem : maps_add((uintptr_t)mem, w->len, hold);
-	if (r == 0)
-		return mem;
-	if (!sys_is_error(mem))
-		sys_munmap(mem, w->len);
-	/* The caller gives up the claim. */
-	hold_forget(hold);
-	return (void *)(long)r;
-}
-
-/*
- * Memory of this process alone, filled through the cache.  A memory file, not
- * anonymous memory: after MADV_DONTNEED its bytes come back, and not zeros.
- */
-static void *map_copy(struct file *f, const struct wish *w, size_t want)
-{
-	struct wish copy = *w;
-	void *mem;
-	int fd = escape_copy(f, (uint64_t)w->off, want);
-
-	if (fd < 0)
-		return (void *)(long)fd;
-	copy.off = 0;
-	mem = map_fd(&copy, fd);
-	sys_close(fd);
-	return mem;
-}
-
-static void *map_ours(const struct ofd *o, const struct wish *w)
-{
-	size_t want = 0;
-	void *mem = NULL;
-	struct pin pin;
-	int i, r;
-
-	r = judge(o, w);
-	if (r != 0)
-		return (void *)(long)r;
-	if ((uint64_t)w->off < o->size)
-		want = w->len < o->size - (uint64_t)w->off ? w->len : o->size - (uint64_t)w->off;
-	if (want == 0)
-		return map_nothing(w);
-	for (i = 0; i < NR_TRIES; i++) {
-		r = pin_take(o->file, (uint64_t)w->off, want, &pin);
-		if (r == -ENOSPC)
-			return map_copy(o->file, w, want);
-		if (r != 0)
-			return (void *)(long)r;
-		mem = map_pinned(o->file, &pin, w);
-		if (!sys_is_error(mem))
-			return mem;
-		pin_drop(o->file, &pin);
-		if ((long)mem != -ESTALE)
-			break; /* else the memory was made anew: claim that */
-	}
-	return mem;
 }
 
 EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off)
@@ -148,51 +42,267 @@ EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off
 	struct wish w = { .addr = addr, .len = len, .prot = prot, .flags = flags, .off = off };
 	struct ofd *o = (flags & MAP_ANONYMOUS) != 0 ? NULL : fds_get(fd);
 	void *mem;
+	int r;
 
-	if (o != NULL) {
-		mem = map_ours(o, &w);
-		fds_put(o);
+	if (o != NULL && !o->escaped) {
+		r = judge(o, &w);
+		mem = r == 0 ? mapping_make(o->file, &w) : (void *)(long)r;
 	} else {
-		mem = map_fd(&w, fd);
+		mem = mapping_raw(&w, fd);
 	}
+	if (o != NULL)
+		fds_put(o);
 	return (void *)answer((long)mem);
 }
 ALIAS(mmap64, mmap);
 
 EXPORT int munmap(void *addr, size_t len)
 {
-	struct hold *gone = NULL;
+	struct node *gone = NULL;
 	int r;
 
-	if (((uintptr_t)addr & (PAGE - 1)) == 0 && len != 0)
-		gone = maps_cut((uintptr_t)addr, (len + PAGE - 1) & ~(size_t)(PAGE - 1));
+	if (maps_has((uintptr_t)addr, len) && ((uintptr_t)addr & (PAGE - 1)) == 0)
+		gone = maps_cut((uintptr_t)addr, mapping_pages(len));
 	r = sys_munmap(addr, len);
-	hold_drop_all(gone);
+	if (r == 0)
+		maps_cut_done(gone);
+	else
+		maps_cut_undo(gone);
 	return (int)answer(r);
 }
 
-/* Shrinking is a munmap of the end; growing or moving a store file's mapping is not built yet. */
+/* ---- mremap ------------------------------------------------------------------------------- */
+
+struct move {
+	uintptr_t from, to; /* to: with MREMAP_FIXED, and once it is known */
+	size_t old_len, len;
+	int flags;
+};
+
+/* The end of the mapping goes. */
+static long shrink(const struct move *m)
+{
+	struct node *gone = maps_cut(m->from + m->len, m->old_len - m->len);
+	int r = sys_munmap((void *)(m->from + m->len), m->old_len - m->len);
+
+	if (r == 0)
+		maps_cut_done(gone);
+	else
+		maps_cut_undo(gone);
+	return r == 0 ? (long)m->from : r;
+}
+
+/* What follows the mapping in the file, right behind it in memory. */
+static long map_tail(const struct piece *last, uintptr_t at, size_t len, int fixed)
+{
+	struct wish w = {
+		.addr = (void *)at,
+		.len = len,
+		.prot = last->prot,
+		.flags = ((last->flags & MAPS_SHARED) != 0 ? MAP_SHARED : MAP_PRIVATE) | fixed,
+		.off = (off_t)(last->off + (last->end - last->start)),
+	};
+	void *mem = mapping_make(last->hold->file, &w);
+
+	if (!sys_is_error(mem) && (uintptr_t)mem != at) {
+		/* A kernel before 4.17 took the address for a wish. */
+		maps_cut_done(maps_cut((uintptr_t)mem, mapping_pages(len)));
+		sys_munmap(mem, len);
+		return -ENOMEM;
+	}
+	return (long)mem;
+}
+
+/* Move old_len bytes to m->to, which is free or may be replaced. */
+static long move_to(const struct move *m, int more)
+{
+	struct node *under = maps_cut(m->to, m->len), *gone = maps_cut(m->from, m->old_len);
+	long r = (long)sys_mremap((void *)m->from, m->old_len, m->old_len,
+				  MREMAP_MAYMOVE | MREMAP_FIXED | more, (void *)m->to);
+
+	if (r < 0 && r >= -4095) {
+		maps_cut_undo(gone);
+		maps_cut_undo(under);
+		return r;
+	}
+	maps_cut_done(under);
+	if ((more & MREMAP_DONTUNMAP) != 0) /* the old place shows the file anew */
+		maps_cut_copy(gone, (intptr_t)(m->to - m->from));
+	else
+		maps_cut_move(gone, (intptr_t)(m->to - m->from));
+	return r;
+}
+
+/* Room for all of it; the caller replaces it. */
+static long find_room(size_t len)
+{
+	return (long)sys_mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+			      0);
+}
+
+/* A larger mapping: where it is if there is room behind it, else all of it elsewhere. */
+static long grow(struct move *m, const struct piece *last)
+{
+	bool fixed = (m->flags & MREMAP_FIXED) != 0;
+	long r = -ENOMEM;
+
+	if (!fixed && (m->flags & MREMAP_DONTUNMAP) == 0)
+		r = map_tail(last, m->from + m->old_len, m->len - m->old_len, MAP_FIXED_NOREPLACE);
+	if (r >= 0 || r < -4095)
+		return (long)m->from;
+	if ((r != -EEXIST && r != -ENOMEM) || (m->flags & MREMAP_MAYMOVE) == 0)
+		return r == -EEXIST ? -ENOMEM : r;
+	r = fixed ? (long)m->to : find_room(m->len);
+	if (r < 0 && r >= -4095)
+		return r;
+	m->to = (uintptr_t)r;
+	/* First what can fail for want of memory: the tail; the old mapping stays until then. */
+	r = map_tail(last, m->to + m->old_len, m->len - m->old_len, MAP_FIXED);
+	if (r >= 0 || r < -4095)
+		r = move_to(&(struct move){ .from = m->from,
+					    .to = m->to,
+					    .old_len = m->old_len,
+					    .len = m->old_len },
+			    m->flags & MREMAP_DONTUNMAP);
+	if (r < 0 && r >= -4095 && !fixed) {
+		maps_cut_done(maps_cut(m->to, m->len));
+		sys_munmap((void *)m->to, m->len);
+	}
+	return r;
+}
+
+/* No old length: a second mapping of the same memory, if that is shared. */
+static long map_second(const struct move *m, const struct piece *p)
+{
+	struct wish w = {
+		.addr = (void *)m->to,
+		.len = m->len,
+		.prot = p->prot,
+		.flags = MAP_SHARED | ((m->flags & MREMAP_FIXED) != 0 ? MAP_FIXED : 0),
+		.off = (off_t)(p->off + (m->from - p->start)),
+	};
+
+	if ((p->flags & MAPS_SHARED) == 0)
+		return -EINVAL;
+	return (long)mapping_make(p->hold->file, &w);
+}
+
+/* To the same or a smaller length, somewhere else. */
+static long relocate(struct move *m)
+{
+	long r = 0;
+
+	if (m->old_len > m->len)
+		r = shrink(m);
+	if (r < 0 && r >= -4095)
+		return r;
+	m->old_len = m->len;
+	if ((m->flags & MREMAP_FIXED) == 0) {
+		r = find_room(m->len);
+		if (r < 0 && r >= -4095)
+			return r;
+		m->to = (uintptr_t)r;
+	}
+	return move_to(m, m->flags & MREMAP_DONTUNMAP);
+}
+
+static bool makes_sense(const struct move *m)
+{
+	bool fixed = (m->flags & MREMAP_FIXED) != 0, keeps = (m->flags & MREMAP_DONTUNMAP) != 0;
+
+	if ((m->from & (PAGE - 1)) != 0 || m->len == 0 ||
+	    (m->flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)) != 0 ||
+	    ((fixed || keeps) && (m->flags & MREMAP_MAYMOVE) == 0) ||
+	    (keeps && m->old_len != m->len) || (fixed && (m->to & (PAGE - 1)) != 0))
+		return false;
+	return !fixed || m->to >= m->from + m->old_len || m->from >= m->to + m->len;
+}
+
+/* The memory at m->from is a store file's. */
+static long remap_ours(struct move *m)
+{
+	struct piece last;
+	uintptr_t end = m->from + (m->old_len != 0 ? m->old_len : PAGE);
+	long r;
+
+	if (!makes_sense(m))
+		return -EINVAL;
+	if ((m->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) == 0 && m->old_len != 0 &&
+	    m->old_len >= m->len)
+		return m->old_len > m->len ? shrink(m) : (long)m->from;
+	/* Memory that has moved is no longer filled on page faults. */
+	r = lazy_complete(m->from, end - m->from);
+	if (r != 0)
+		return r;
+	if (!maps_take(end - PAGE, end, &last))
+		return -EFAULT;
+	if (m->old_len == 0) {
+		r = map_second(m, &last);
+	} else if (m->len > m->old_len) {
+		last.end = end;
+		r = grow(m, &last);
+	} else {
+		r = relocate(m);
+	}
+	hold_put(last.hold);
+	return r;
+}
+
+static long remap_others(const struct move *m)
+{
+	struct node *gone = NULL;
+	long r;
+
+	if ((m->flags & MREMAP_FIXED) != 0)
+		gone = maps_cut(m->to, m->len);
+	r = (long)sys_mremap((void *)m->from, m->old_len, m->len, m->flags, (void *)m->to);
+	if (r < 0 && r >= -4095)
+		maps_cut_undo(gone);
+	else
+		maps_cut_done(gone);
+	return r;
+}
+
 EXPORT void *mremap(void *addr, size_t old_len, size_t len, int flags, ...)
 {
-	struct hold *gone = NULL;
-	void *to = NULL, *mem;
+	struct move m = { .from = (uintptr_t)addr, .flags = flags };
 	va_list ap;
 
-	if ((flags & MREMAP_FIXED) != 0) {
+	if ((flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) != 0) {
 		va_start(ap, flags);
-		to = va_arg(ap, void *);
+		m.to = (uintptr_t)va_arg(ap, void *);
 		va_end(ap);
 	}
-	if (maps_has((uintptr_t)addr, old_len)) {
-		if (len > old_len || (flags & MREMAP_FIXED) != 0)
-			return (void *)answer(REFUSE(ENOTSUP, "growing mremap", "mapped memory"));
-		if (((uintptr_t)addr & (PAGE - 1)) == 0 && len != 0)
-			gone = maps_cut((uintptr_t)addr + ((len + PAGE - 1) & ~(size_t)(PAGE - 1)),
-					old_len - len);
-	} else if ((flags & MREMAP_FIXED) != 0) {
-		gone = maps_cut((uintptr_t)to, len);
-	}
-	mem = sys_mremap(addr, old_len, len, flags, to);
-	hold_drop_all(gone);
-	return (void *)answer((long)mem);
+	m.old_len = mapping_pages(old_len);
+	m.len = mapping_pages(len);
+	if (maps_has(m.from, m.old_len != 0 ? m.old_len : PAGE))
+		return (void *)answer(remap_ours(&m));
+	return (void *)answer(remap_others(&m));
+}
+
+EXPORT int remap_file_pages(void *addr, size_t len, int prot, size_t pgoff, int flags)
+{
+	struct piece p;
+	struct wish w;
+	void *mem;
+
+	if (!maps_touch((uintptr_t)addr, len) ||
+	    !maps_take((uintptr_t)addr, (uintptr_t)addr + len, &p))
+		return (int)answer(sys_call5(__NR_remap_file_pages, addr, len, prot, pgoff, flags));
+	/* Other chunks show up, which need a claim of their own: as a mapping over the old one. */
+	w = (struct wish){
+		.addr = (void *)((uintptr_t)addr & ~(uintptr_t)(PAGE - 1)),
+		.len = len & ~(size_t)(PAGE - 1),
+		.prot = p.prot,
+		.flags = MAP_SHARED | MAP_FIXED,
+		.off = (off_t)(pgoff * PAGE),
+	};
+	if (prot != 0 || w.len == 0 || (p.flags & MAPS_SHARED) == 0 ||
+	    p.start > (uintptr_t)w.addr || p.end < (uintptr_t)w.addr + w.len ||
+	    pgoff > (size_t)INT64_MAX / PAGE - w.len / PAGE)
+		mem = (void *)(long)-EINVAL;
+	else
+		mem = mapping_make(p.hold->file, &w);
+	hold_put(p.hold);
+	return (int)answer(sys_is_error(mem) ? (int)(long)mem : 0);
 }

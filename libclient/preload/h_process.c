@@ -6,6 +6,7 @@
 #include "libclient/preload/carry.h"
 #include "libclient/preload/depart.h"
 #include "libclient/preload/fds.h"
+#include "libclient/preload/lazy.h"
 #include "libclient/preload/maps.h"
 #include "libclient/preload/next.h"
 #include "libclient/preload/paths.h"
@@ -20,12 +21,17 @@ typedef pid_t fork_function(void);
 
 static pid_t fork_by(fork_function *libc)
 {
+	struct lazy_fork *lazy;
 	pid_t pid;
+	int r;
 
 	if (libc == NULL)
 		return (pid_t)answer(-ENOSYS);
 	if (fds_end == 0 && maps_high == 0)
 		return libc();
+	r = lazy_before_fork(&lazy);
+	if (r != 0)
+		return (pid_t)answer(r == -ENOMEM ? r : -EAGAIN);
 	fds_before_fork();
 	maps_before_fork();
 	pid = libc();
@@ -33,6 +39,10 @@ static pid_t fork_by(fork_function *libc)
 		fds_own();
 	else if (pid < 0)
 		fds_fork_failed();
+	if (pid == 0)
+		lazy_in_child(lazy);
+	else
+		lazy_in_parent(lazy);
 	return pid;
 }
 

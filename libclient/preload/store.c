@@ -7,6 +7,8 @@
 #include "libclient/core/text.h"
 #include "libclient/core/view.h"
 #include "libclient/preload/conf.h"
+#include "libclient/preload/load.h"
+#include "libclient/preload/faults.h"
 #include "libclient/preload/paths.h"
 #include "libclient/preload/placeholder.h"
 #include "libclient/preload/say.h"
@@ -220,6 +222,9 @@ unsigned store_next_own_fd(unsigned from)
 	if (link == NULL)
 		return UINT_MAX;
 	lowest = placeholder_next_own_fd(from);
+	if (load_next_own_fd(from) < lowest)
+		lowest = load_next_own_fd(from);
+	lowest = lower_own(faults_fd(), from, lowest);
 	lowest = lower_own(link_socket_fd(link), from, lowest);
 	return lower_own(link_notify_fd(link), from, lowest);
 }
@@ -227,6 +232,6 @@ unsigned store_next_own_fd(unsigned from)
 bool store_owns_fd(int fd)
 {
 	return link != NULL && fd >= 0 &&
-	       (fd == link_socket_fd(link) || fd == link_notify_fd(link) ||
-		placeholder_owns_fd(fd));
+	       (fd == link_socket_fd(link) || fd == link_notify_fd(link) || fd == faults_fd() ||
+		placeholder_owns_fd(fd) || load_owns_fd(fd));
 }
