@@ -7,10 +7,6 @@
 #define NR_KEPT 32
 #define PRELOAD "LD_PRELOAD="
 
-#ifndef MADV_DONTDUMP
-#define MADV_DONTDUMP 16
-#endif
-
 static const char *const names[] = {
 	PRELOAD,      "ENABLE_CONNECTOR=", "MODEL_DIR=",
 	"OSS_PATH=",  "OSS_ENDPOINT=",	   "OSS_REGION=",
@@ -18,7 +14,7 @@ static const char *const names[] = {
 	"OSSC_",      "XDG_RUNTIME_DIR=",
 };
 
-static char *kept[NR_KEPT + 1]; /* NAME=VALUE, in memory that core files leave out */
+static char *kept[NR_KEPT + 1]; /* NAME=VALUE */
 static const char *entry;	/* of LD_PRELOAD that loaded this library; NULL: it was not that */
 static size_t entry_len;
 static bool by_file; /* /etc/ld.so.preload loads it into every program */
@@ -68,27 +64,14 @@ static const char *find_entry(const char *list, const char *name, size_t name_le
 
 void carry_start(char *const *envp, const char *library)
 {
-	size_t len = 0, nr = 0, n, i;
+	size_t nr = 0, i;
 	const char *name;
-	char *at;
 
-	for (i = 0; envp[i] != NULL; i++)
-		len += is_needed(envp[i]) ? mem_len(envp[i]) + 1 : 0;
-	if (len == 0)
+	for (i = 0; envp[i] != NULL && nr < NR_KEPT; i++)
+		if (is_needed(envp[i]))
+			kept[nr++] = envp[i];
+	if (nr == 0)
 		return;
-	at = sys_mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (sys_is_error(at))
-		return;
-	/* Keys and tokens are among them. */
-	sys_madvise(at, len, MADV_DONTDUMP);
-	for (i = 0; envp[i] != NULL && nr < NR_KEPT; i++) {
-		if (!is_needed(envp[i]))
-			continue;
-		n = mem_len(envp[i]) + 1;
-		mem_copy(at, envp[i], n);
-		kept[nr++] = at;
-		at += n;
-	}
 	name = last_name(library, mem_len(library));
 	entry = find_entry(text_env(kept, "LD_PRELOAD"), name, mem_len(name), &entry_len);
 	by_file =

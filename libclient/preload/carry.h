@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* library: this library's own file, as the loader names it. */
+/* envp stays (environment.h).  library: this library's own file, as the loader names it. */
 void carry_start(char *const *envp, const char *library);
 
 /* With this environment (NULL: none) a program loads the library and shows the same mount. */

@@ -13,7 +13,8 @@ extern unsigned long getauxval(unsigned long type) LIBC_WEAK;
 extern const char *gnu_get_libc_version(void) __attribute__((weak));
 extern ElfW(Dyn) _DYNAMIC[] __attribute__((visibility("hidden")));
 
-static const struct link_map *last_object; /* none after it is looked at */
+/* None after it is looked at.  In .data, whose page the loader has written to already. */
+static const struct link_map *last_object __attribute__((section(".data")));
 
 struct tables {
 	const ElfW(Sym) * symbols;

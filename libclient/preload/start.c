@@ -4,8 +4,10 @@
  * MODEL_DIR begins, without waiting.
  */
 #include "libclient/core/sys.h"
+#include "libclient/core/text.h"
 #include "libclient/preload/carry.h"
 #include "libclient/preload/conf.h"
+#include "libclient/preload/environment.h"
 #include "libclient/preload/fds.h"
 #include "libclient/preload/inherit.h"
 #include "libclient/preload/next.h"
@@ -51,6 +53,7 @@ static bool arguments_name(char *const *argv, const char *dir, size_t len)
 /* glibc hands these to constructors; musl does not, but has set its environ by then. */
 static void __attribute__((constructor)) start(int argc, char **argv, char **envp)
 {
+	char *const *kept;
 	const char *wrong;
 
 	(void)argc;
@@ -59,20 +62,23 @@ static void __attribute__((constructor)) start(int argc, char **argv, char **env
 		argv = NULL;
 		envp = &libc_environ != NULL ? libc_environ : NULL;
 	}
-	if (envp == NULL)
+	/* Most programs end here: no system call, and no page of ours written to. */
+	if (envp == NULL || text_env(envp, "ENABLE_CONNECTOR") == NULL)
 		return;
-	conf_read(envp, &conf, &wrong);
+	kept = environment_copy(envp);
+	if (kept == NULL) {
+		say("no memory to start; files are not taken from the store", NULL);
+		return;
+	}
+	conf_read(kept, &conf, &wrong);
 	if (wrong != NULL)
 		say(wrong, "; files are not taken from the store", NULL);
 	if (conf.role == CONF_OFF)
 		return;
-	if (store_start(&conf, envp) != 0) {
-		say("no memory to start; files are not taken from the store", NULL);
-		return;
-	}
+	store_start(&conf, kept);
 	paths_start(conf.model_dir, conf.model_dir_len);
 	fds_own();
-	carry_start(envp, next_own_name());
+	carry_start(kept, next_own_name());
 	inherit_start();
 	stream_start();
 	if (conf.role == CONF_PRIMARY && arguments_name(argv, conf.model_dir, conf.model_dir_len))

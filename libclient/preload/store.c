@@ -7,8 +7,8 @@
 #include "libclient/core/text.h"
 #include "libclient/core/view.h"
 #include "libclient/preload/conf.h"
-#include "libclient/preload/load.h"
 #include "libclient/preload/faults.h"
+#include "libclient/preload/load.h"
 #include "libclient/preload/paths.h"
 #include "libclient/preload/placeholder.h"
 #include "libclient/preload/say.h"
@@ -20,48 +20,90 @@
 
 #define BLOCK_SIZE (128 * 1024) /* st_blksize: what buffered readers ask for at a time */
 
-static struct link *link;
-static struct view *view;
-static bool primary;
+static const struct conf *conf;	 /* NULL: off */
+static char *const *environment; /* at start */
+static struct view *view;	 /* NULL until a path is reached; then its link is there as well */
 static uid_t uid;
 static gid_t gid;
 static uint64_t failed_ms; /* 0: the last attempt went well */
 static int failed_error;
 static uint32_t attached; /* at some time, here or in the process that forked us */
 
-int store_start(const struct conf *c, char *const *envp)
+void store_start(const struct conf *c, char *const *envp)
+{
+	environment = envp;
+	conf = c;
+}
+
+static int make_view(struct view **ret)
 {
 	struct link_conf link_conf = {
-		.envp = envp,
-		.spawn = c->role == CONF_PRIMARY,
+		.envp = environment,
+		.spawn = conf->role == CONF_PRIMARY,
 	};
 	struct view_conf view_conf = {
-		.oss_path = c->oss_path,
-		.model_dir = c->model_dir,
-		.endpoint = c->endpoint,
-		.region = c->region,
-		.access_key = c->access_key,
-		.secret = c->secret,
-		.token = c->token,
-		.sources = c->sources,
-		.flags = c->role == CONF_PRIMARY ? WIRE_MOUNT_PREFETCH : WIRE_MOUNT_SECONDARY,
-		.wait_ms = c->role == CONF_PRIMARY ? 0 : c->wait_ms,
+		.oss_path = conf->oss_path,
+		.model_dir = conf->model_dir,
+		.endpoint = conf->endpoint,
+		.region = conf->region,
+		.access_key = conf->access_key,
+		.secret = conf->secret,
+		.token = conf->token,
+		.sources = conf->sources,
+		.flags = conf->role == CONF_PRIMARY ? WIRE_MOUNT_PREFETCH : WIRE_MOUNT_SECONDARY,
+		.wait_ms = conf->role == CONF_PRIMARY ? 0 : conf->wait_ms,
 	};
+	struct link *l;
 	int r;
 
-	primary = c->role == CONF_PRIMARY;
-	uid = sys_geteuid();
-	gid = (gid_t)sys_call0(__NR_getegid);
-	r = link_new(&link_conf, &link);
+	r = link_new(&link_conf, &l);
 	if (r != 0)
 		return r;
-	return view_new(link, &view_conf, &view);
+	r = view_new(l, &view_conf, ret);
+	if (r != 0)
+		link_free(l);
+	return r;
+}
+
+/* The view, made at the first call. */
+static int ready(void)
+{
+	struct view *v, *none = NULL;
+	struct link *l;
+	int r;
+
+	if (__builtin_expect(__atomic_load_n(&view, __ATOMIC_ACQUIRE) != NULL, 1))
+		return 0;
+	if (conf == NULL)
+		return -EIO;
+	uid = sys_geteuid();
+	gid = (gid_t)sys_call0(__NR_getegid);
+	r = make_view(&v);
+	if (r != 0)
+		return r;
+	/* Release pairs with the acquire above and in link_now(). */
+	if (!__atomic_compare_exchange_n(&view, &none, v, false, __ATOMIC_ACQ_REL,
+					 __ATOMIC_ACQUIRE)) {
+		l = view_link(v);
+		view_free(v); /* another thread was quicker */
+		link_free(l);
+	}
+	return 0;
+}
+
+/* NULL before ready(). */
+static struct link *link_now(void)
+{
+	struct view *v = __atomic_load_n(&view, __ATOMIC_ACQUIRE);
+
+	return v != NULL ? view_link(v) : NULL;
 }
 
 void store_head_start(void)
 {
 	/* A failure is said when the first path is reached. */
-	(void)view_start(view);
+	if (ready() == 0)
+		(void)view_start(view);
 }
 
 /* Is "not there" the word of somebody who knows?  Otherwise there was nobody to ask. */
@@ -69,10 +111,10 @@ static bool is_final(int error, bool attaching, const char *why)
 {
 	if (error != -ENOENT)
 		return error == -EISDIR || error == -ENOTDIR;
-	if (link_serial(link) == 0)
+	if (link_serial(link_now()) == 0)
 		return false;
 	/* A primary hears of the bucket or the key; a secondary may hear that its primary is missing. */
-	return primary || (!attaching && why[0] == '\0');
+	return conf->role == CONF_PRIMARY || (!attaching && why[0] == '\0');
 }
 
 /* What a file system would say; the sentence goes to the user. */
@@ -83,7 +125,7 @@ static int translate(int error, bool attaching)
 
 	if (error == -EMFILE || error == -ENFILE || error == -ENOMEM)
 		return error;
-	link_error_text(link, why, sizeof(why));
+	link_error_text(link_now(), why, sizeof(why));
 	if (is_final(error, attaching, why) && !attaching)
 		return error;
 	text_init(&t, name, sizeof(name));
@@ -120,15 +162,16 @@ static int attach(void)
 
 struct snap *store_snap(int *ret_error)
 {
-	struct snap *s = view_snap(view);
-	int r;
+	int r = ready();
+	struct snap *s = r == 0 ? view_snap(view) : NULL;
 
 	if (s != NULL) {
 		if (__atomic_load_n(&attached, __ATOMIC_RELAXED) == 0)
 			__atomic_store_n(&attached, 1, __ATOMIC_RELAXED);
 		return s;
 	}
-	r = attach();
+	if (r == 0)
+		r = attach();
 	if (r == 0) {
 		s = view_snap(view);
 		if (s != NULL)
@@ -141,10 +184,10 @@ struct snap *store_snap(int *ret_error)
 
 int store_open_path(const char *path, struct file **ret_file)
 {
-	int r;
+	int r = ready();
 
-	if (view == NULL)
-		return -EIO;
+	if (r != 0)
+		return r;
 	r = file_open(view, path, mem_len(path), ret_file);
 	if (r == 0 && __atomic_load_n(&attached, __ATOMIC_RELAXED) == 0)
 		__atomic_store_n(&attached, 1, __ATOMIC_RELAXED);
@@ -154,7 +197,9 @@ int store_open_path(const char *path, struct file **ret_file)
 int store_recall(const char *path, const char *etag, uint64_t size, uint64_t ino,
 		 struct file **ret_file)
 {
-	return view != NULL ? file_recall(view, path, etag, size, ino, ret_file) : -EIO;
+	int r = ready();
+
+	return r == 0 ? file_recall(view, path, etag, size, ino, ret_file) : r;
 }
 
 bool store_is_attached(void)
@@ -217,21 +262,24 @@ static unsigned lower_own(int fd, unsigned from, unsigned lowest)
 
 unsigned store_next_own_fd(unsigned from)
 {
+	struct link *l = link_now();
 	unsigned lowest;
 
-	if (link == NULL)
+	if (l == NULL)
 		return UINT_MAX;
 	lowest = placeholder_next_own_fd(from);
 	if (load_next_own_fd(from) < lowest)
 		lowest = load_next_own_fd(from);
 	lowest = lower_own(faults_fd(), from, lowest);
-	lowest = lower_own(link_socket_fd(link), from, lowest);
-	return lower_own(link_notify_fd(link), from, lowest);
+	lowest = lower_own(link_socket_fd(l), from, lowest);
+	return lower_own(link_notify_fd(l), from, lowest);
 }
 
 bool store_owns_fd(int fd)
 {
-	return link != NULL && fd >= 0 &&
-	       (fd == link_socket_fd(link) || fd == link_notify_fd(link) || fd == faults_fd() ||
+	struct link *l = link_now();
+
+	return l != NULL && fd >= 0 &&
+	       (fd == link_socket_fd(l) || fd == link_notify_fd(l) || fd == faults_fd() ||
 		placeholder_owns_fd(fd) || load_owns_fd(fd));
 }

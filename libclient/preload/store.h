@@ -17,8 +17,8 @@ struct conf;
 struct file;
 struct snap;
 
-/* Remembers the mount; asks nothing.  A negative errno. */
-int store_start(const struct conf *conf, char *const *envp);
+/* Remembers both, which must stay; nothing is made before the first path is reached. */
+void store_start(const struct conf *conf, char *const *envp);
 /* A primary's head start: ask for the mount, do not wait for the answer. */
 void store_head_start(void);
 

@@ -5,10 +5,13 @@
  *
  *	start LIBRARY COUNT PROGRAM [ARGUMENT]...
  */
+#include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/types.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,11 +25,16 @@ enum state {
 
 static char preload[4096];
 
-static char *const envs[NR_STATES][6] = {
+static const char *const envs[NR_STATES][6] = {
 	[BARE] = { "PATH=/usr/bin:/bin", NULL },
 	[OFF] = { "PATH=/usr/bin:/bin", preload, NULL },
 	[ELSEWHERE] = { "PATH=/usr/bin:/bin", preload, "ENABLE_CONNECTOR=1",
 			"MODEL_DIR=/nowhere/near", "OSS_PATH=oss://bucket/prefix/", NULL },
+};
+
+struct took {
+	double wall_us; /* from before the program is started until it has ended */
+	double cpu_us;	/* of the program: steady on a busy machine, too */
 };
 
 static double now_us(void)
@@ -37,20 +45,23 @@ static double now_us(void)
 	return (double)ts.tv_sec * 1e6 + (double)ts.tv_nsec / 1e3;
 }
 
-/* Microseconds from before the program is started until it has ended; -1 when that failed. */
-static double run(char **argv, char *const *envp)
+static int run(char **argv, const char *const *envp, struct took *ret)
 {
 	double start = now_us();
+	struct rusage used;
 	int status = -1;
 	pid_t pid = vfork();
 
 	if (pid == 0) {
-		execve(argv[0], argv, envp);
+		execve(argv[0], argv, (char *const *)(uintptr_t)envp);
 		_exit(127);
 	}
-	if (pid == -1 || waitpid(pid, &status, 0) == -1 || status != 0)
+	if (pid == -1 || wait4(pid, &status, 0, &used) == -1 || status != 0)
 		return -1;
-	return now_us() - start;
+	ret->wall_us = now_us() - start;
+	ret->cpu_us = (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1e6 +
+		      (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
+	return 0;
 }
 
 static int compare(const void *a, const void *b)
@@ -60,32 +71,47 @@ static int compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+static double median(double *of, unsigned count)
+{
+	qsort(of, count, sizeof(double), compare);
+	return of[count / 2];
+}
+
 int main(int argc, char **argv)
 {
 	unsigned count = argc > 3 ? (unsigned)atoi(argv[2]) : 0, i, s;
-	double *took[NR_STATES], median[NR_STATES];
+	double *wall[NR_STATES], *cpu[NR_STATES], w[NR_STATES], c[NR_STATES];
+	struct took took;
 
 	if (count == 0 ||
 	    snprintf(preload, sizeof(preload), "LD_PRELOAD=%s", argv[1]) >= (int)sizeof(preload)) {
 		fprintf(stderr, "usage: start LIBRARY COUNT PROGRAM [ARGUMENT]...\n");
 		return 2;
 	}
-	for (s = 0; s < NR_STATES; s++)
-		took[s] = calloc(count, sizeof(double));
+	for (i = 3; i < 1024; i++)
+		fcntl((int)i, F_SETFD, FD_CLOEXEC); /* like a program that a shell starts */
+	for (s = 0; s < NR_STATES; s++) {
+		wall[s] = calloc(count, sizeof(double));
+		cpu[s] = calloc(count, sizeof(double));
+	}
 	for (i = 0; i < count; i++)
 		for (s = 0; s < NR_STATES; s++) {
-			took[s][i] = run(argv + 3, envs[s]);
-			if (took[s][i] < 0) {
+			if (run(argv + 3, envs[s], &took) != 0) {
 				fprintf(stderr, "start: %s failed\n", argv[3]);
 				return 1;
 			}
+			wall[s][i] = took.wall_us;
+			cpu[s][i] = took.cpu_us;
 		}
 	for (s = 0; s < NR_STATES; s++) {
-		qsort(took[s], count, sizeof(double), compare);
-		median[s] = took[s][count / 2];
-		free(took[s]);
+		w[s] = median(wall[s], count);
+		c[s] = median(cpu[s], count);
+		free(wall[s]);
+		free(cpu[s]);
 	}
-	printf("{\"bare_us\": %.1f, \"off\": %.3f, \"elsewhere\": %.3f}\n", median[BARE],
-	       median[OFF] / median[BARE], median[ELSEWHERE] / median[BARE]);
+	printf("{\"bare_us\": %.1f, \"off\": %.3f, \"elsewhere\": %.3f, \"bare_cpu_us\": %.1f, "
+	       "\"off_cpu\": %.3f, \"elsewhere_cpu\": %.3f}\n",
+	       w[BARE], w[OFF] / w[BARE], w[ELSEWHERE] / w[BARE], c[BARE], c[OFF] / c[BARE],
+	       c[ELSEWHERE] / c[BARE]);
 	return 0;
 }

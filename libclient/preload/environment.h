@@ -1,0 +1,14 @@
+/*
+ * environment.h - the environment as it was at start: a copy of the variables that
+ * the library reads, for what is made only when a program reaches MODEL_DIR.  The
+ * program's own may be gone by then: servers write their titles over it.
+ *
+ * Threads: in the constructor.
+ */
+#ifndef LIBCLIENT_PRELOAD_ENVIRONMENT_H
+#define LIBCLIENT_PRELOAD_ENVIRONMENT_H
+
+/* Like envp, in memory that core files leave out; never freed.  NULL without memory. */
+char *const *environment_copy(char *const *envp);
+
+#endif
