@@ -612,6 +612,8 @@ static void stop(struct daemon *d)
 	(void)sdnotify("STOPPING=1");
 	free_event(d->idle);
 	d->idle = NULL;
+	if (d->cache != NULL)
+		cache_end(d->cache);
 	if (d->sessions != NULL)
 		sessions_shut(d->sessions, "the daemon ends");
 	mounts_free(d->mounts);

@@ -229,6 +229,13 @@ int cache_new(const struct cache_conf *conf, struct cache **ret_cache)
 	return 0;
 }
 
+void cache_end(struct cache *c)
+{
+	cache_lock(c);
+	c->ending = true;
+	cache_unlock(c);
+}
+
 void cache_free(struct cache *c)
 {
 	if (c == NULL)

@@ -50,6 +50,11 @@ enum fetch_class {
 };
 
 int cache_new(const struct cache_conf *conf, struct cache **ret_cache);
+/*
+ * The daemon is about to end: nothing is punched from now on.  What clients map stays as it is
+ * when we have gone; what nobody maps goes with its file.
+ */
+void cache_end(struct cache *c);
 void cache_free(struct cache *c); /* every table and object is gone by then */
 
 uint64_t cache_size(const struct cache *c); /* the bound now */

@@ -96,7 +96,8 @@ static void punch(struct chunk *ch)
 	cache_pause_locked(c);
 	pthread_mutex_lock(&o->fill_lock);
 	/* If it fails the pages stay: stray_sweep() finds them. */
-	memfile_punch(&o->mem, chunk_offset(o, chunk), room);
+	if (!c->ending)
+		memfile_punch(&o->mem, chunk_offset(o, chunk), room);
 	pthread_mutex_unlock(&o->fill_lock);
 	cache_resume(c);
 	o->io--;

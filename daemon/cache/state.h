@@ -156,6 +156,7 @@ struct cache {
 
 	uint64_t now_ms; /* of the last tick */
 	uint64_t stray_ms;
+	bool ending; /* nothing is punched: see cache_end() */
 	bool stray_due;
 	bool has_timer;	  /* the last tick did not say -1 */
 	bool tick_due;	  /* on_due() was called */

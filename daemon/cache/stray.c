@@ -43,7 +43,7 @@ static bool punch_empty(struct object *o, uint64_t budget)
 	uint64_t freed = 0;
 
 	o->io++;
-	while (!o->dropped && freed < budget && (nr = mark_run(o, &from)) > 0) {
+	while (!c->ending && !o->dropped && freed < budget && (nr = mark_run(o, &from)) > 0) {
 		uint64_t end = chunk_offset(o, from + nr - 1) + chunk_len(o, from + nr - 1);
 		uint64_t before = stray_len(o), after;
 
