@@ -9,6 +9,7 @@
 #include "libclient/core/text.h"
 #include "libclient/preload/escape.h"
 #include "libclient/preload/fds.h"
+#include "libclient/preload/inherit.h"
 #include "libclient/preload/next.h"
 #include "libclient/preload/open.h"
 #include "libclient/preload/paths.h"
@@ -114,6 +115,16 @@ static FILE *stream_of_spot(const struct spot *s, const char *mode)
 	return f;
 }
 
+/* A number whose closing we did not see; below /proc it may be a placeholder of somebody's. */
+static void opened_by_libc(const char *path, FILE *f)
+{
+	fds_forget(stream_fd(f));
+	if (path[0] != '/' || path[1] != 'p')
+		return;
+	inherit_received(stream_fd(f));
+	stream_settle(f);
+}
+
 EXPORT FILE *fopen(const char *path, const char *mode)
 {
 	__typeof(&fopen) libc = NEXT(fopen);
@@ -128,7 +139,7 @@ EXPORT FILE *fopen(const char *path, const char *mode)
 		f = s.kind >= SPOT_FILE ? stream_of_spot(&s, mode) : libc(path, mode);
 	while (f == NULL && errno_get() == ENOENT && paths_again(&s));
 	if (f != NULL && s.kind < SPOT_FILE)
-		fds_forget(stream_fd(f)); /* a number whose closing we did not see */
+		opened_by_libc(path, f);
 	paths_done(&s);
 	if (f != NULL)
 		errno_set(before);
@@ -279,8 +290,8 @@ EXPORT FILE *freopen(const char *path, const char *mode, FILE *f)
 	fd = path != NULL ? open_path(path, mode) : open_same(f, mode);
 	if (fd == NOT_OURS) {
 		f = reopen_by_libc(path, mode, f);
-		if (f != NULL)
-			fds_forget(stream_fd(f));
+		if (f != NULL && path != NULL)
+			opened_by_libc(path, f);
 		return f;
 	}
 	if (fd < 0)

@@ -218,7 +218,7 @@ static void reads(void)
 {
 	static const size_t sizes[] = { 1, 7, 511, 4096, 61440, 65537, 300000 };
 	FILE *f = open_text();
-	char *buf = malloc(1 << 20), *line = NULL, word[64];
+	char *buf = malloc(1 << 20), *line = NULL, word[64] = "";
 	size_t room = 0, n;
 	unsigned i, j, number = 0;
 	unsigned long sum;
@@ -361,7 +361,7 @@ static void wide(void)
 {
 	FILE *f = open_text();
 	unsigned long sum = 5381, nr = 0;
-	wchar_t word[64];
+	wchar_t word[64] = L"";
 	unsigned number = 0;
 	wint_t c;
 
@@ -532,7 +532,7 @@ static void reopens(void)
 /* Standard input, however it came to be this file. */
 static void standard_input(void)
 {
-	char word[64];
+	char word[64] = "";
 	FILE *g;
 	int fd;
 
@@ -561,7 +561,7 @@ static void standard_input(void)
 
 static void input_by_dup2(void)
 {
-	char word[64];
+	char word[64] = "";
 	int fd = open(text, O_RDONLY), c;
 
 	lseek(fd, 5, SEEK_SET);
@@ -592,7 +592,7 @@ static void input_by_open(void)
 static void inherited_input(void)
 {
 	struct stat st;
-	char word[64];
+	char word[64] = "";
 
 	fstat(0, &st);
 	say("  size %lld scanf %d", (long long)st.st_size, scanf("%63s", word));
@@ -607,7 +607,7 @@ static void inherited_input(void)
 
 static void inherited_wide_input(void)
 {
-	wchar_t word[64];
+	wchar_t word[64] = L"";
 
 	say("  getwchar %d", (int)getwchar());
 	say(" scanf %d", wscanf(L"%63ls", word));
