@@ -32,7 +32,7 @@ def wait_until(true, what, timeout=30):
         value = true()
         if value:
             return value
-        assert time.monotonic() < deadline, what
+        assert time.monotonic() < deadline, what() if callable(what) else what
         time.sleep(0.005)
 
 
@@ -84,8 +84,17 @@ def own(served):
     served.limits(total_bps=0, first_byte_ms=0, per_connection_bps=0)
 
 
+def names_of_descriptors(pid):
+    """Without those that come and go on their own: connections with the store, pipes of workers."""
+    names = []
+    for n in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            names.append(os.readlink(f"/proc/{pid}/fd/{n}"))
+    return sorted(n for n in names if not n.startswith(("socket:", "pipe:")))
+
+
 def descriptors(pid):
-    return len(os.listdir(f"/proc/{pid}/fd"))
+    return len(names_of_descriptors(pid))
 
 
 def sessions(d):
@@ -95,7 +104,7 @@ def sessions(d):
 def nobody_is_left(d, before):
     """Every session is gone, and the daemon has as many descriptors as before."""
     wait_until(lambda: sessions(d) <= 1, "sessions stay")
-    wait_until(lambda: descriptors(d.pid) <= before, f"descriptors stay: {descriptors(d.pid)}, before {before}")
+    wait_until(lambda: descriptors(d.pid) <= before, lambda: f"{before} before, now {names_of_descriptors(d.pid)}")
 
 
 def right(out):
