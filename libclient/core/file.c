@@ -210,6 +210,12 @@ static int reopen_error(const struct view *v, int error)
 	return -EIO;
 }
 
+/* No longer than an open would wait, where the user has said how long. */
+static unsigned revive_ms(const struct view *v)
+{
+	return v->wait_ms != 0 && v->wait_ms < REVIVE_MS ? v->wait_ms : REVIVE_MS;
+}
+
 int file_revive(struct file *f)
 {
 	struct opened o;
@@ -220,7 +226,7 @@ int file_revive(struct file *f)
 		return -EIO;
 	if (is_alive(f))
 		goto out;
-	r = open_object(f->view, f->path, f->path_len, REVIVE_MS, &o);
+	r = open_object(f->view, f->path, f->path_len, revive_ms(f->view), &o);
 	if (r == 0) {
 		if (o.answer.size != f->size || mem_len(o.answer.etag) != mem_len(f->etag) ||
 		    !mem_equal(o.answer.etag, f->etag, mem_len(f->etag)))

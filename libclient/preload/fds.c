@@ -3,6 +3,7 @@
 #include "libclient/core/epoch.h"
 #include "libclient/core/file.h"
 #include "libclient/core/sys.h"
+#include "libclient/preload/dirpos.h"
 #include "libclient/preload/inherit.h"
 #include "libclient/preload/offset.h"
 
@@ -254,6 +255,7 @@ int fds_enter(int fd, struct ofd *o)
 	slot = make_slot(fd);
 	if (slot == NULL)
 		return fd >= FDS_PER_PAGE * FDS_NR_PAGES ? -EMFILE : -ENOMEM;
+	dirpos_forget(fd);
 	if (fd == 0)
 		fds_moved = true;
 	replace(slot, o);
@@ -281,6 +283,7 @@ void fds_forget(int fd)
 		fds_hand_over(fd, true); /* the number may be another description's from now on */
 		return;
 	}
+	dirpos_forget(fd);
 	replace(slot, NULL);
 }
 
@@ -312,6 +315,7 @@ void fds_duplicate(int from, int to)
 			fds_put(o); /* the duplicate refuses reads, as every placeholder */
 	} else if (ours) {
 		(void)fds_enter(to, __atomic_load_n(slot, __ATOMIC_RELAXED));
+		dirpos_duplicate(from, to);
 	} else {
 		fds_forget(to);
 	}

@@ -1,20 +1,26 @@
 /*
  * h_fdops.c - hooks: closing, duplicating and asking about descriptors.
  */
+#include "libclient/core/file.h"
 #include "libclient/core/sys.h"
 #include "libclient/preload/fds.h"
 #include "libclient/preload/next.h"
 #include "libclient/preload/offset.h"
+#include "libclient/preload/paths.h"
 #include "libclient/preload/preload.h"
 #include "libclient/preload/store.h"
 
 #include <limits.h>
 #include <linux/close_range.h>
+#include <linux/fs.h>
 #include <stdarg.h>
+#include <sys/ioctl.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #define SHOWN_LARGEFILE 0100000 /* what the kernel shows in F_GETFL of a 64-bit process */
 #define SETTABLE	(O_APPEND | O_NONBLOCK | O_NOATIME | O_DIRECT | O_ASYNC)
+#define KERNELS		(O_APPEND | O_NONBLOCK) /* the kernel's to know: over fork, exec and FIONBIO */
 
 /*
  * Our own descriptors look closed to the program: a daemon link that it closed
@@ -129,23 +135,31 @@ static long control_ours(struct ofd *o, int fd, int cmd, long arg)
 
 	switch (cmd) {
 	case F_GETFL:
-		return (long)(O_RDONLY | SHOWN_LARGEFILE | flags);
+		if ((flags & O_PATH) != 0)
+			return (long)flags;
+		return (long)(O_RDONLY | SHOWN_LARGEFILE | (flags & ~KERNELS)) |
+		       (sys_fcntl(fd, F_GETFL, 0) & KERNELS);
 	case F_SETFL:
 		if ((flags & O_PATH) != 0)
 			return -EBADF;
 		__atomic_store_n(&o->flags, (flags & ~SETTABLE) | ((uint32_t)arg & SETTABLE),
 				 __ATOMIC_RELAXED);
-		return 0;
+		return sys_fcntl(fd, F_SETFL, arg & KERNELS);
 	case F_GETLK:
 	case F_SETLK:
 	case F_SETLKW:
 	case F_OFD_GETLK:
 	case F_OFD_SETLK:
 	case F_OFD_SETLKW:
+		if ((flags & O_PATH) != 0)
+			return -EBADF;
 		return arg == 0 ? -EFAULT : lock_ours(cmd, (struct flock *)arg);
 	case F_ADD_SEALS:
 	case F_GET_SEALS:
 		return -EINVAL; /* as on a file of a disk */
+	case F_SETLEASE:
+		/* As on file systems without leases; the placeholder would say that somebody writes. */
+		return (flags & O_PATH) != 0 ? -EBADF : arg == F_UNLCK ? -EAGAIN : -EINVAL;
 	}
 	return sys_fcntl(fd, cmd, arg);
 }
@@ -179,3 +193,103 @@ EXPORT int fcntl(int fd, int cmd, ...)
 }
 ALIAS(fcntl64, fcntl);
 ALIAS(__fcntl, fcntl);
+
+/* As fcntl(): a lock for writing needs a descriptor that can write. */
+EXPORT int lockf(int fd, int cmd, off_t len)
+{
+	__typeof(&lockf) libc;
+	struct ofd *o = fds_get(fd);
+
+	if (o == NULL) {
+		libc = NEXT(lockf);
+		return libc != NULL ? libc(fd, cmd, len) : (int)answer(-ENOSYS);
+	}
+	fds_put(o);
+	switch (cmd) {
+	case F_TEST:
+	case F_ULOCK:
+		return 0;
+	case F_LOCK:
+	case F_TLOCK:
+		return (int)answer(-EBADF);
+	}
+	return (int)answer(-EINVAL);
+}
+ALIAS(lockf64, lockf);
+
+/* ---- ioctl ----------------------------------------------------------------------------- */
+
+static long ioctl_ours(struct ofd *o, int fd, unsigned long request, void *arg)
+{
+	int64_t at;
+
+	if ((o->flags & O_PATH) != 0)
+		return -EBADF;
+	switch (request) {
+	case FIONREAD:
+		at = offset_get(o->cell, fd);
+		*(int *)arg = at >= 0 && (uint64_t)at < o->size ? (int)(o->size - (uint64_t)at) : 0;
+		return 0;
+	case FICLONE:
+	case FICLONERANGE:
+		return -EBADF; /* it cannot be written */
+	}
+	return sys_call3(__NR_ioctl, fd, request, arg);
+}
+
+/* A store file as the source of a clone: "not on the same file system". */
+static bool clones_ours(unsigned long request, const void *arg)
+{
+	switch (request) {
+	case FICLONE:
+		return fds_is_ours((int)(long)arg);
+	case FICLONERANGE:
+		return arg != NULL &&
+		       fds_is_ours((int)((const struct file_clone_range *)arg)->src_fd);
+	}
+	return false;
+}
+
+EXPORT int ioctl(int fd, unsigned long request, ...)
+{
+	struct ofd *o = fds_get(fd);
+	va_list ap;
+	void *arg;
+	long r;
+
+	va_start(ap, request);
+	arg = va_arg(ap, void *);
+	va_end(ap);
+	if (o != NULL) {
+		r = ioctl_ours(o, fd, request, arg);
+		fds_put(o);
+	} else if (fds_end != 0 && clones_ours(request, arg)) {
+		r = -EXDEV;
+	} else {
+		r = sys_call3(__NR_ioctl, fd, request, arg);
+	}
+	return (int)answer(r);
+}
+
+/* ---- handles --------------------------------------------------------------------------- */
+
+/* What could be opened by a handle is the placeholder: there are none of store files. */
+EXPORT int name_to_handle_at(int dirfd, const char *path, struct file_handle *handle, int *mount,
+			     int flags)
+{
+	struct spot s;
+	int r;
+
+	if ((flags & AT_EMPTY_PATH) != 0 && path[0] == '\0' && fds_is_ours(dirfd) &&
+	    !fds_is_dir(dirfd))
+		return (int)answer(-EOPNOTSUPP);
+	paths_look(&s, dirfd, path, (flags & AT_SYMLINK_FOLLOW) != 0 ? 0 : PATHS_NOFOLLOW);
+	do
+		r = s.kind == SPOT_FILE	   ? -EOPNOTSUPP
+		    : s.kind == SPOT_ERROR ? s.error
+					   : (int)sys_call5(__NR_name_to_handle_at, dirfd, path,
+							    handle, mount, flags);
+	while (r == -ENOENT && paths_again(&s));
+	paths_done(&s);
+	return (int)answer(r);
+}

@@ -7,11 +7,13 @@
 #include "libclient/core/sys.h"
 #include "libclient/core/view.h"
 #include "libclient/preload/fds.h"
+#include "libclient/preload/inherit.h"
 #include "libclient/preload/next.h"
 #include "libclient/preload/paths.h"
 #include "libclient/preload/placeholder.h"
 #include "libclient/preload/preload.h"
 #include "libclient/preload/say.h"
+#include "libclient/preload/selfpath.h"
 #include "libclient/preload/store.h"
 
 #include <limits.h>
@@ -110,7 +112,11 @@ int open_at(int dirfd, const char *path, int flags, mode_t mode)
 			r = sys_openat(dirfd, path, flags, mode);
 	} while (r == -ENOENT && paths_again(&s));
 	if (r >= 0 && s.kind < SPOT_FILE) {
-		fds_forget(r); /* a number whose closing we did not see */
+		/* A number whose closing we did not see; below /proc it may be another's placeholder. */
+		if (paths_on() && selfpath_is_proc(path))
+			inherit_received(r);
+		else
+			fds_forget(r);
 		if (s.kind == SPOT_DIR)
 			(void)fds_enter_dir(r);
 	}

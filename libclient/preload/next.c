@@ -205,7 +205,7 @@ static void *find_in(const struct link_map *m, const char *name)
 	return at;
 }
 
-void *next_find(const char *name)
+static void *find_up_to(const struct link_map *last, const char *name)
 {
 	const struct link_map *m = objects();
 	bool behind_us = false;
@@ -219,8 +219,18 @@ void *next_find(const char *name)
 		} else if (m->l_ld == _DYNAMIC) {
 			behind_us = true;
 		}
-		if (m == last_object)
+		if (m == last)
 			break;
 	}
 	return NULL;
+}
+
+void *next_find(const char *name)
+{
+	return find_up_to(last_object, name);
+}
+
+void *next_find_late(const char *name)
+{
+	return find_up_to(NULL, name);
 }

@@ -18,6 +18,9 @@ void next_start(void);
 /* The default version of `name` behind us, or NULL. */
 void *next_find(const char *name);
 
+/* The same among all libraries that are there by now. */
+void *next_find_late(const char *name);
+
 /* This library's own file, as the loader names it; "" when that cannot be told. */
 const char *next_own_name(void);
 
@@ -43,5 +46,15 @@ static inline void *next_cached(void **slot, const char *name)
 		(__typeof(&like))next_cached(&next_slot, #name);                                   \
 	})
 #define NEXT(name) NEXT_LIKE(name, name)
+
+/*
+ * The same, also in libraries that came after the start (librt, libdl): who calls
+ * our hook depends on such a library, so it stays.
+ */
+#define NEXT_LATE(name)                                                                            \
+	({                                                                                         \
+		__typeof(&name) next_late = NEXT(name);                                            \
+		next_late != NULL ? next_late : (__typeof(&name))next_find_late(#name);            \
+	})
 
 #endif

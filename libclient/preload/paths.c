@@ -1,11 +1,13 @@
 #include "libclient/preload/paths.h"
 
+#include "libclient/core/file.h"
 #include "libclient/core/mem.h"
 #include "libclient/core/sys.h"
 #include "libclient/core/view.h"
 #include "libclient/preload/fds.h"
 #include "libclient/preload/pathtext.h"
 #include "libclient/preload/search.h"
+#include "libclient/preload/selfpath.h"
 #include "libclient/preload/skeleton.h"
 #include "libclient/preload/store.h"
 
@@ -98,12 +100,34 @@ bool paths_rest(const char *path, const char **ret_rest)
 	return top != NULL && pathtext_below(top, top_len, path, ret_rest);
 }
 
+/* A path by which the process names a store descriptor of its own: the file behind it. */
+static bool look_at_own(struct spot *s)
+{
+	int fd = (s->flags & PATHS_NOFOLLOW) == 0 ? selfpath_fd(s->path) : -1;
+	struct ofd *o;
+
+	if (fd < 0 || !fds_is_ours(fd) || fds_is_dir(fd))
+		return false;
+	o = fds_get(fd);
+	if (o == NULL)
+		return set_error(s, -EIO);
+	if (o->escaped) {
+		fds_put(o); /* the kernel opens the copy */
+		return false;
+	}
+	(void)paths_walk(s, "", file_path(o->file));
+	fds_put(o);
+	return s->kind >= SPOT_FILE || set_error(s, -ESTALE);
+}
+
 void paths_look_on(struct spot *s)
 {
 	char buf[PATH_MAX];
 	const char *rest;
 
 	if (s->path[0] == '/') {
+		if (look_at_own(s))
+			return;
 		if (paths_rest(s->path, &rest))
 			paths_walk(s, "", rest);
 		return;

@@ -80,7 +80,8 @@ static int reopen(int fd, int flags)
 	text_init(&t, link, sizeof(link));
 	text_adds(&t, "/proc/self/fd/");
 	text_addi(&t, fd);
-	return sys_openat(AT_FDCWD, link, O_WRONLY | (flags & (O_CLOEXEC | O_PATH)), 0);
+	return sys_openat(AT_FDCWD, link,
+			  O_WRONLY | (flags & (O_CLOEXEC | O_PATH | O_APPEND | O_NONBLOCK)), 0);
 }
 
 /* A new one, open for reading and writing: never shown to a program. */

@@ -1,0 +1,23 @@
+/*
+ * selfpath.h - paths that name a descriptor of this very process: /dev/stdin,
+ * /dev/fd/N, /proc/self/fd/N and the like.  The kernel would open a store file's
+ * placeholder anew for them, past the library.
+ *
+ * Threads: any.
+ */
+#ifndef LIBCLIENT_PRELOAD_SELFPATH_H
+#define LIBCLIENT_PRELOAD_SELFPATH_H
+
+#include <stdbool.h>
+
+/* The descriptor that the path names, whether open or not; -1: it names none. */
+int selfpath_fd(const char *path);
+
+/* Is it below /proc, where descriptors of other processes can be opened as well? */
+static inline bool selfpath_is_proc(const char *path)
+{
+	return path[0] == '/' && path[1] == 'p' && path[2] == 'r' && path[3] == 'o' &&
+	       path[4] == 'c' && path[5] == '/';
+}
+
+#endif
