@@ -25,6 +25,8 @@ static ssize_t readlink_at(int dirfd, const char *path, char *buf, size_t len)
 	struct spot s;
 	ssize_t r;
 
+	if ((int)len <= 0)
+		return -EINVAL;
 	paths_look(&s, dirfd, path, PATHS_NOFOLLOW);
 	do
 		r = s.kind == SPOT_ERROR  ? s.error
@@ -200,19 +202,25 @@ ALIAS(fstatfs64, fstatfs);
 static long libc_statvfs(const char *path, struct statvfs *ret)
 {
 	__typeof(&statvfs) libc = NEXT(statvfs);
+	int before = errno_get(), r;
 
 	if (libc == NULL)
 		return -ENOSYS;
-	return libc(path, ret) == 0 ? 0 : -errno_get();
+	r = libc(path, ret) == 0 ? 0 : -errno_get();
+	errno_set(before);
+	return r;
 }
 
 static long libc_fstatvfs(int fd, struct statvfs *ret)
 {
 	__typeof(&fstatvfs) libc = NEXT(fstatvfs);
+	int before = errno_get(), r;
 
 	if (libc == NULL)
 		return -ENOSYS;
-	return libc(fd, ret) == 0 ? 0 : -errno_get();
+	r = libc(fd, ret) == 0 ? 0 : -errno_get();
+	errno_set(before);
+	return r;
 }
 
 EXPORT int statvfs(const char *path, struct statvfs *ret)

@@ -2,12 +2,17 @@
  * h_mutate.c - hooks: whatever would change a name of the store is refused with
  * EROFS; local names below MODEL_DIR are the local directory's.
  */
+#include "libclient/preload/mutate.h"
+
+#include "libclient/core/mem.h"
 #include "libclient/core/sys.h"
 #include "libclient/preload/fds.h"
 #include "libclient/preload/next.h"
 #include "libclient/preload/paths.h"
+#include "libclient/preload/pathtext.h"
 #include "libclient/preload/preload.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <sys/time.h>
 #include <sys/xattr.h>
@@ -29,12 +34,17 @@
 		r_;                                                                                \
 	})
 
+/* The flags of calls that make names or take directories away; links at the end stay links. */
+#define MAKES (PATHS_NOFOLLOW | PATHS_CHANGES)
+
 /* The same for a descriptor. */
 #define UNLESS_OUR_FD(fd, error_, call) answer(fds_is_ours(fd) ? -(error_) : (call))
 
 static int remove_at(int dirfd, const char *path, int flags)
 {
-	return (int)UNLESS_OURS(dirfd, path, PATHS_NOFOLLOW, EROFS,
+	unsigned how = PATHS_NOFOLLOW | ((flags & AT_REMOVEDIR) != 0 ? PATHS_CHANGES : 0);
+
+	return (int)UNLESS_OURS(dirfd, path, how, EROFS,
 				sys_call3(__NR_unlinkat, dirfd, path, flags));
 }
 
@@ -62,15 +72,76 @@ EXPORT int remove(const char *path)
 	return (int)answer(r);
 }
 
+/* Whose name is it?  A negative errno, or what kind of spot. */
+static int kind_of(int dirfd, const char *path)
+{
+	struct spot s;
+	int r;
+
+	paths_look(&s, dirfd, path, MAKES);
+	r = s.kind == SPOT_ERROR ? s.error : (int)s.kind;
+	paths_done(&s);
+	return r;
+}
+
+/* What is wrong with a name that is not the store's; 0: it is there, or will be found. */
+static int lacks(int dirfd, const char *path)
+{
+	struct spot s;
+	struct stat st;
+	int r;
+
+	paths_look(&s, dirfd, path, PATHS_NOFOLLOW);
+	do
+		r = s.kind >= SPOT_FILE ? 0 : sys_fstatat(dirfd, path, &st, AT_SYMLINK_NOFOLLOW);
+	while (r == -ENOENT && paths_again(&s));
+	paths_done(&s);
+	return r;
+}
+
+/* The same for the directory that a name would lie in. */
+static int parent_lacks(int dirfd, const char *path)
+{
+	size_t len = mem_len(path);
+	char parent[PATH_MAX];
+
+	if (len == 0 || len >= sizeof(parent))
+		return len == 0 ? -ENOENT : -ENAMETOOLONG;
+	while (len > 1 && path[len - 1] == '/')
+		len--;
+	len = pathtext_last(path, len);
+	mem_copy(parent, len == 0 ? "." : path, len == 0 ? 1 : len);
+	parent[len == 0 ? 1 : len] = '\0';
+	return lacks(dirfd, parent);
+}
+
+static bool is_known(int kind)
+{
+	return kind >= SPOT_DIR;
+}
+
 static long rename_from(int dirfd, const char *path, int to_dirfd, const char *to, unsigned flags)
 {
-	return UNLESS_OURS(dirfd, path, PATHS_NOFOLLOW, EROFS,
+	return UNLESS_OURS(dirfd, path, MAKES, EROFS,
 			   sys_call5(__NR_renameat2, dirfd, path, to_dirfd, to, flags));
 }
 
+/* Over a store name, or of one: what is missing is said first, as the kernel does. */
 static long rename_at(int dirfd, const char *path, int to_dirfd, const char *to, unsigned flags)
 {
-	return UNLESS_OURS(to_dirfd, to, PATHS_NOFOLLOW, EROFS,
+	int from_kind = kind_of(dirfd, path), to_kind = kind_of(to_dirfd, to), r;
+
+	if (from_kind < 0 || to_kind < 0)
+		return from_kind < 0 ? from_kind : to_kind;
+	if (is_known(to_kind) && !is_known(from_kind)) {
+		r = lacks(dirfd, path);
+		return r != 0 ? r : -EROFS;
+	}
+	if (is_known(from_kind)) {
+		r = is_known(to_kind) ? 0 : parent_lacks(to_dirfd, to);
+		return r != 0 ? r : -EROFS;
+	}
+	return UNLESS_OURS(to_dirfd, to, MAKES, EROFS,
 			   rename_from(dirfd, path, to_dirfd, to, flags));
 }
 
@@ -86,18 +157,38 @@ EXPORT int renameat(int dirfd, const char *path, int to_dirfd, const char *to)
 
 EXPORT int renameat2(int dirfd, const char *path, int to_dirfd, const char *to, unsigned flags)
 {
+	if ((flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT)) != 0)
+		return (int)answer(-EINVAL);
 	return (int)answer(rename_at(dirfd, path, to_dirfd, to, flags));
 }
 
 static long link_from(int dirfd, const char *path, int to_dirfd, const char *to, int flags)
 {
-	return UNLESS_OURS(dirfd, path, PATHS_NOFOLLOW, EROFS,
+	unsigned how = (flags & AT_SYMLINK_FOLLOW) != 0 ? 0 : PATHS_NOFOLLOW;
+
+	return UNLESS_OURS(dirfd, path, how, EROFS,
 			   sys_call5(__NR_linkat, dirfd, path, to_dirfd, to, flags));
 }
 
 EXPORT int linkat(int dirfd, const char *path, int to_dirfd, const char *to, int flags)
 {
-	return (int)answer(UNLESS_OURS(to_dirfd, to, PATHS_NOFOLLOW, EEXIST,
+	int from_kind = kind_of(dirfd, path), to_kind = kind_of(to_dirfd, to);
+	long r;
+
+	if (from_kind < 0 || to_kind < 0)
+		return (int)answer(from_kind < 0 ? from_kind : to_kind);
+	if ((flags & AT_EMPTY_PATH) != 0 && path[0] == '\0' && fds_is_ours(dirfd))
+		return (int)answer(is_known(to_kind) ? -EEXIST : -EXDEV);
+	if (is_known(to_kind)) {
+		r = is_known(from_kind) ? 0 : lacks(dirfd, path);
+		return (int)answer(r != 0 ? r : -EEXIST);
+	}
+	if (is_known(from_kind)) {
+		/* On another file system: callers then copy. */
+		r = parent_lacks(to_dirfd, to);
+		return (int)answer(r != 0 ? r : to_kind == SPOT_LOCAL ? -EROFS : -EXDEV);
+	}
+	return (int)answer(UNLESS_OURS(to_dirfd, to, MAKES, EEXIST,
 				       link_from(dirfd, path, to_dirfd, to, flags)));
 }
 
@@ -108,7 +199,7 @@ EXPORT int link(const char *path, const char *to)
 
 EXPORT int symlinkat(const char *target, int dirfd, const char *path)
 {
-	return (int)answer(UNLESS_OURS(dirfd, path, PATHS_NOFOLLOW, EEXIST,
+	return (int)answer(UNLESS_OURS(dirfd, path, MAKES, EEXIST,
 				       sys_call3(__NR_symlinkat, target, dirfd, path)));
 }
 
@@ -119,7 +210,7 @@ EXPORT int symlink(const char *target, const char *path)
 
 EXPORT int mkdirat(int dirfd, const char *path, mode_t mode)
 {
-	return (int)answer(UNLESS_OURS(dirfd, path, PATHS_NOFOLLOW, EEXIST,
+	return (int)answer(UNLESS_OURS(dirfd, path, MAKES, EEXIST,
 				       sys_call3(__NR_mkdirat, dirfd, path, mode)));
 }
 
@@ -130,7 +221,7 @@ EXPORT int mkdir(const char *path, mode_t mode)
 
 EXPORT int mknodat(int dirfd, const char *path, mode_t mode, dev_t dev)
 {
-	return (int)answer(UNLESS_OURS(dirfd, path, PATHS_NOFOLLOW, EEXIST,
+	return (int)answer(UNLESS_OURS(dirfd, path, MAKES, EEXIST,
 				       sys_call4(__NR_mknodat, dirfd, path, mode, dev)));
 }
 
@@ -151,8 +242,17 @@ EXPORT int mkfifo(const char *path, mode_t mode)
 
 EXPORT int truncate(const char *path, off_t len)
 {
-	return (int)answer(
-		UNLESS_OURS(AT_FDCWD, path, 0, EROFS, sys_call2(__NR_truncate, path, len)));
+	struct spot s;
+	long r;
+
+	paths_look(&s, AT_FDCWD, path, 0);
+	do
+		r = s.kind == SPOT_ERROR  ? s.error
+		    : s.kind == SPOT_FILE ? -EROFS
+					  : sys_call2(__NR_truncate, path, len);
+	while (r == -ENOENT && paths_again(&s));
+	paths_done(&s);
+	return (int)answer(r);
 }
 ALIAS(truncate64, truncate);
 
@@ -170,6 +270,17 @@ EXPORT int chmod(const char *path, mode_t mode)
 				       sys_call3(__NR_fchmodat, AT_FDCWD, path, mode)));
 }
 
+/* Links have no mode of their own: what libc says of them, unless it is a store file. */
+EXPORT int lchmod(const char *path, mode_t mode)
+{
+	__typeof(&lchmod) libc = NEXT(lchmod);
+
+	return (int)answer(UNLESS_OURS(AT_FDCWD, path, PATHS_NOFOLLOW, EROFS,
+				       libc == NULL	       ? -EOPNOTSUPP
+				       : libc(path, mode) == 0 ? 0
+							       : -errno_get()));
+}
+
 EXPORT int fchmodat(int dirfd, const char *path, mode_t mode, int flags)
 {
 	__typeof(&fchmodat) libc = NEXT(fchmodat);
@@ -178,6 +289,15 @@ EXPORT int fchmodat(int dirfd, const char *path, mode_t mode, int flags)
 	return (int)answer(
 		UNLESS_OURS(dirfd, path, (flags & AT_SYMLINK_NOFOLLOW) != 0 ? PATHS_NOFOLLOW : 0,
 			    EROFS, libc(dirfd, path, mode, flags) == 0 ? 0 : -errno_get()));
+}
+
+long mutate_chmod2(int dirfd, const char *path, mode_t mode, int flags)
+{
+	if ((flags & AT_EMPTY_PATH) != 0 && path != NULL && path[0] == '\0' && fds_is_ours(dirfd) &&
+	    !fds_is_dir(dirfd))
+		return -EROFS;
+	return UNLESS_OURS(dirfd, path, (flags & AT_SYMLINK_NOFOLLOW) != 0 ? PATHS_NOFOLLOW : 0,
+			   EROFS, sys_call4(452 /* fchmodat2 */, dirfd, path, mode, flags));
 }
 
 EXPORT int fchmod(int fd, mode_t mode)
@@ -213,10 +333,22 @@ EXPORT int fchown(int fd, uid_t uid, gid_t gid)
 	return (int)UNLESS_OUR_FD(fd, EROFS, sys_call3(__NR_fchown, fd, uid, gid));
 }
 
+static bool is_time(const struct timespec *t)
+{
+	return (t->tv_nsec >= 0 && t->tv_nsec <= 999999999) || t->tv_nsec == UTIME_NOW ||
+	       t->tv_nsec == UTIME_OMIT;
+}
+
 static long set_times(int dirfd, const char *path, const struct timespec *times, int flags)
 {
+	bool sound = times == NULL || (is_time(&times[0]) && is_time(&times[1]));
+
+	if ((path == NULL || (path[0] == '\0' && (flags & AT_EMPTY_PATH) != 0)) &&
+	    fds_is_ours(dirfd))
+		return sound ? -EROFS : -EINVAL;
 	return UNLESS_OURS(dirfd, path, (flags & AT_SYMLINK_NOFOLLOW) != 0 ? PATHS_NOFOLLOW : 0,
-			   EROFS, sys_call4(__NR_utimensat, dirfd, path, times, flags));
+			   sound ? EROFS : EINVAL,
+			   sys_call4(__NR_utimensat, dirfd, path, times, flags));
 }
 
 EXPORT int utimensat(int dirfd, const char *path, const struct timespec times[2], int flags)
@@ -226,41 +358,59 @@ EXPORT int utimensat(int dirfd, const char *path, const struct timespec times[2]
 
 EXPORT int futimens(int fd, const struct timespec times[2])
 {
-	return (int)UNLESS_OUR_FD(fd, EROFS, sys_call4(__NR_utimensat, fd, NULL, times, 0));
+	return (int)answer(set_times(fd, NULL, times, 0));
 }
 
-static int set_timevals(const char *path, const struct timeval *tv, int flags)
+/* Times of the older calls; those that none can be stay wrong. */
+static const struct timespec *to_timespecs(const struct timeval *tv, struct timespec *ts)
 {
-	struct timespec ts[2];
 	int i;
 
 	for (i = 0; tv != NULL && i < 2; i++) {
-		if (tv[i].tv_usec < 0 || tv[i].tv_usec > 999999)
-			return -EINVAL;
-		ts[i] = (struct timespec){ tv[i].tv_sec, tv[i].tv_usec * 1000 };
+		ts[i].tv_sec = tv[i].tv_sec;
+		ts[i].tv_nsec =
+			tv[i].tv_usec < 0 || tv[i].tv_usec > 999999 ? -1 : tv[i].tv_usec * 1000;
 	}
-	return (int)set_times(AT_FDCWD, path, tv != NULL ? ts : NULL, flags);
+	return tv != NULL ? ts : NULL;
 }
 
 EXPORT int utimes(const char *path, const struct timeval tv[2])
 {
-	return (int)answer(set_timevals(path, tv, 0));
+	struct timespec ts[2];
+
+	return (int)answer(set_times(AT_FDCWD, path, to_timespecs(tv, ts), 0));
 }
 
 EXPORT int lutimes(const char *path, const struct timeval tv[2])
 {
-	return (int)answer(set_timevals(path, tv, AT_SYMLINK_NOFOLLOW));
+	struct timespec ts[2];
+
+	return (int)answer(set_times(AT_FDCWD, path, to_timespecs(tv, ts), AT_SYMLINK_NOFOLLOW));
+}
+
+EXPORT int futimes(int fd, const struct timeval tv[2])
+{
+	struct timespec ts[2];
+
+	return (int)answer(set_times(fd, NULL, to_timespecs(tv, ts), 0));
+}
+
+EXPORT int futimesat(int dirfd, const char *path, const struct timeval tv[2])
+{
+	struct timespec ts[2];
+
+	return (int)answer(set_times(dirfd, path, to_timespecs(tv, ts), 0));
 }
 
 EXPORT int utime(const char *path, const struct utimbuf *times)
 {
-	struct timeval tv[2];
+	struct timespec ts[2];
 
-	if (times == NULL)
-		return (int)answer(set_timevals(path, NULL, 0));
-	tv[0] = (struct timeval){ times->actime, 0 };
-	tv[1] = (struct timeval){ times->modtime, 0 };
-	return (int)answer(set_timevals(path, tv, 0));
+	if (times != NULL) {
+		ts[0] = (struct timespec){ times->actime, 0 };
+		ts[1] = (struct timespec){ times->modtime, 0 };
+	}
+	return (int)answer(set_times(AT_FDCWD, path, times != NULL ? ts : NULL, 0));
 }
 
 /* ---- extended attributes ------------------------------------------------------------------- */

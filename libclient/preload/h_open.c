@@ -4,6 +4,7 @@
 #include "libclient/preload/open.h"
 
 #include "libclient/core/file.h"
+#include "libclient/core/mem.h"
 #include "libclient/core/sys.h"
 #include "libclient/core/view.h"
 #include "libclient/preload/fds.h"
@@ -19,6 +20,10 @@
 #include <limits.h>
 #include <stdarg.h>
 
+/* What F_GETFL shows of the flags that a file was opened with. */
+#define SHOWN	      (O_NONBLOCK | O_APPEND | O_NOATIME | O_DIRECT | O_NOFOLLOW | O_SYNC)
+#define SHOWN_OF_PATH (O_PATH | O_NOFOLLOW)
+
 #define WANTS_MODE(flags) (((flags)&O_CREAT) != 0 || ((flags)&O_TMPFILE) == O_TMPFILE)
 
 /* What the kernel would say to these flags for a read-only file of a read-only file system. */
@@ -26,6 +31,8 @@ static int judge_flags(int flags)
 {
 	if ((flags & O_PATH) != 0)
 		return (flags & O_DIRECTORY) != 0 ? -ENOTDIR : 0;
+	if ((flags & (O_CREAT | O_DIRECTORY)) == (O_CREAT | O_DIRECTORY))
+		return -EINVAL;
 	if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
 		return -EEXIST;
 	if ((flags & O_DIRECTORY) != 0)
@@ -63,7 +70,7 @@ int open_file(struct file *f, int flags, bool *ret_first)
 		file_put(f);
 		return fd;
 	}
-	o = fds_new(f, (uint32_t)flags & (O_PATH | O_NONBLOCK | O_APPEND | O_NOATIME | O_DIRECT),
+	o = fds_new(f, (uint32_t)flags & ((flags & O_PATH) != 0 ? SHOWN_OF_PATH : SHOWN),
 		    placeholder);
 	if (o == NULL) {
 		file_put(f);
@@ -79,12 +86,37 @@ int open_file(struct file *f, int flags, bool *ret_first)
 	return fd;
 }
 
+/* Is the path that of a store file but for slashes at its end? */
+static bool is_file_with_slash(const struct spot *s)
+{
+	char path[PATH_MAX];
+	size_t len = mem_len(s->path);
+	struct spot file;
+	bool is;
+
+	if (len >= sizeof(path) || s->path[len - 1] != '/')
+		return false;
+	while (len > 0 && s->path[len - 1] == '/')
+		len--;
+	mem_copy(path, s->path, len);
+	path[len] = '\0';
+	paths_look(&file, s->dirfd, path, s->flags);
+	is = file.kind == SPOT_FILE;
+	paths_done(&file);
+	return is;
+}
+
 int open_spot(const struct spot *s, int flags)
 {
 	struct file *f;
 	bool first;
 	int fd, r;
 
+	if ((flags & (O_TMPFILE | O_PATH)) == O_TMPFILE && (flags & O_ACCMODE) == O_RDONLY)
+		return -EINVAL;
+	if (s->kind == SPOT_ERROR && s->error == -ENOTDIR &&
+	    (flags & (O_CREAT | O_PATH)) == O_CREAT)
+		return is_file_with_slash(s) ? -EISDIR : -ENOTDIR;
 	if (s->kind == SPOT_ERROR)
 		return s->error;
 	r = judge_flags(flags);
@@ -99,27 +131,40 @@ int open_spot(const struct spot *s, int flags)
 	return fd;
 }
 
+unsigned open_paths_flags(int flags)
+{
+	bool makes = (flags & (O_CREAT | O_PATH)) == O_CREAT;
+	/* A link at the end is not followed by O_EXCL either. */
+	bool stays = (flags & O_NOFOLLOW) != 0 || (makes && (flags & O_EXCL) != 0);
+
+	return (makes ? PATHS_CHANGES : 0) | (stays ? PATHS_NOFOLLOW : 0);
+}
+
+void open_entered(int fd, const struct spot *s)
+{
+	/* A number whose closing we did not see; below /proc it may be another's placeholder. */
+	if (paths_on() && selfpath_is_proc(s->path))
+		inherit_received(fd);
+	else
+		fds_forget(fd);
+	if (s->kind == SPOT_DIR)
+		(void)fds_enter_dir(fd);
+}
+
 int open_at(int dirfd, const char *path, int flags, mode_t mode)
 {
 	struct spot s;
 	int r;
 
-	paths_look(&s, dirfd, path, (flags & O_NOFOLLOW) != 0 ? PATHS_NOFOLLOW : 0);
+	paths_look(&s, dirfd, path, open_paths_flags(flags));
 	do {
 		if (s.kind >= SPOT_FILE)
 			r = open_spot(&s, flags);
 		else
 			r = sys_openat(dirfd, path, flags, mode);
 	} while (r == -ENOENT && paths_again(&s));
-	if (r >= 0 && s.kind < SPOT_FILE) {
-		/* A number whose closing we did not see; below /proc it may be another's placeholder. */
-		if (paths_on() && selfpath_is_proc(path))
-			inherit_received(r);
-		else
-			fds_forget(r);
-		if (s.kind == SPOT_DIR)
-			(void)fds_enter_dir(r);
-	}
+	if (r >= 0 && s.kind < SPOT_FILE)
+		open_entered(r, &s);
 	paths_done(&s);
 	return r;
 }

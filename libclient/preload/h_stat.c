@@ -36,11 +36,15 @@ static int stat_fd(int fd, struct stat *ret)
 	return 0;
 }
 
+#define KNOWN_FLAGS (AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE)
+
 static int stat_at(int dirfd, const char *path, struct stat *ret, int flags)
 {
 	struct spot s;
 	int r;
 
+	if ((flags & ~KNOWN_FLAGS) != 0) /* it says what it knows */
+		return sys_fstatat(dirfd, path, ret, flags);
 	if ((flags & AT_EMPTY_PATH) != 0 && path != NULL && path[0] == '\0' && fds_is_ours(dirfd))
 		return stat_fd(dirfd, ret);
 	paths_look(&s, dirfd, path, (flags & AT_SYMLINK_NOFOLLOW) != 0 ? PATHS_NOFOLLOW : 0);
@@ -155,6 +159,9 @@ static int statx_at(int dirfd, const char *path, int flags, unsigned mask, struc
 	struct spot s;
 	int r;
 
+	if ((mask & STATX__RESERVED) != 0 || (flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE ||
+	    (flags & ~KNOWN_FLAGS) != 0)
+		return (int)sys_call5(__NR_statx, dirfd, path, flags, mask, ret);
 	if ((flags & AT_EMPTY_PATH) != 0 && (path == NULL || path[0] == '\0') &&
 	    fds_is_ours(dirfd) && !fds_is_dir(dirfd)) {
 		r = stat_fd(dirfd, &st);
@@ -188,9 +195,9 @@ static int judge_access(const struct spot *s, int mode)
 {
 	if (s->kind == SPOT_ERROR)
 		return s->error;
-	if ((mode & W_OK) != 0)
-		return -EROFS;
-	return (mode & X_OK) != 0 ? -EACCES : 0;
+	if ((mode & X_OK) != 0)
+		return -EACCES;
+	return (mode & W_OK) != 0 ? -EROFS : 0;
 }
 
 static int access_at(int dirfd, const char *path, int mode, int flags)
@@ -198,7 +205,13 @@ static int access_at(int dirfd, const char *path, int mode, int flags)
 	struct spot s;
 	int r;
 
+	if ((mode & ~(R_OK | W_OK | X_OK)) != 0 ||
+	    (flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) != 0)
+		return (int)sys_call4(__NR_faccessat2, dirfd, path, mode, flags);
 	paths_look(&s, dirfd, path, (flags & AT_SYMLINK_NOFOLLOW) != 0 ? PATHS_NOFOLLOW : 0);
+	if ((flags & AT_EMPTY_PATH) != 0 && path != NULL && path[0] == '\0' && fds_is_ours(dirfd) &&
+	    !fds_is_dir(dirfd))
+		return judge_access(&s, mode);
 	do {
 		if (s.kind >= SPOT_FILE)
 			r = judge_access(&s, mode);

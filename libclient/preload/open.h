@@ -6,6 +6,7 @@
 #define LIBCLIENT_PRELOAD_OPEN_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 struct file;
@@ -13,6 +14,15 @@ struct spot;
 
 /* The kernel's open, or ours where the path is the store's.  A descriptor or a negative errno. */
 int open_at(int dirfd, const char *path, int flags, mode_t mode);
+/* openat2(), likewise. */
+struct open_how;
+int open_how_at(int dirfd, const char *path, const struct open_how *how, size_t size);
+
+/* How open's flags are looked at (paths.h). */
+unsigned open_paths_flags(int flags);
+/* The kernel has opened the path of this spot. */
+void open_entered(int fd, const struct spot *s);
+
 /* Open the store file of a spot. */
 int open_spot(const struct spot *s, int flags);
 /*

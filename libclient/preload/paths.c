@@ -17,6 +17,9 @@ size_t paths_dir_len;
 static char dir[PATH_MAX];
 static uint32_t cwd_inside; /* relative paths may be ours */
 
+enum { WHOLE_MAX = 10000 };
+static uint64_t whole = UINT64_MAX; /* serial of the last tree whose directories were seen to */
+
 void paths_start(const char *model_dir, size_t len)
 {
 	mem_copy(dir, model_dir, len + 1);
@@ -67,12 +70,44 @@ static bool walk(struct spot *s, uint32_t from, const char *path)
 		s->kind = SPOT_DIR;
 		return true;
 	case PATHTEXT_FILE:
+		if (mem_len(s->path) >= PATH_MAX)
+			return set_error(s, -ENAMETOOLONG);
 		s->kind = SPOT_FILE;
 		return true;
 	case PATHTEXT_NOT_A_DIR:
 		return set_error(s, -ENOTDIR);
 	}
 	return false;
+}
+
+/*
+ * The tree's directories are made on disk together, when the first name is asked for: made one by one
+ * they would change the times of directories that a program is reading (tar: "file changed as we
+ * read it"), and calls inside libc (mkstemp) would not find them.  The last one stands for all.  A
+ * larger tree's are made when they are reached.
+ */
+static void make_whole(const struct snap *snap)
+{
+	const struct snapshot *tree = snap_tree(snap);
+	uint64_t last = tree->header->nr_entries, i;
+	char path[PATH_MAX];
+	struct stat st;
+
+	if (__atomic_exchange_n(&whole, tree->header->serial, __ATOMIC_RELAXED) ==
+		    tree->header->serial ||
+	    last - tree->header->nr_files > WHOLE_MAX)
+		return;
+	while (last > 0 && !snapshot_is_dir(&tree->entries[last - 1]))
+		last--;
+	if (last < 2 || skeleton_device() == 0 ||
+	    paths_full(snap, (uint32_t)last - 1, path, sizeof(path)) < 0 ||
+	    sys_fstatat(AT_FDCWD, path, &st, 0) == 0)
+		return;
+	/* Parents come before their children.  What fails is told when the directory is reached. */
+	for (i = 1; i < last; i++)
+		if (snapshot_is_dir(&tree->entries[i]) &&
+		    paths_full(snap, (uint32_t)i, path, sizeof(path)) >= 0)
+			sys_mkdirat(AT_FDCWD, path, 0755);
 }
 
 bool paths_walk(struct spot *s, const char *base, const char *path)
@@ -83,6 +118,7 @@ bool paths_walk(struct spot *s, const char *base, const char *path)
 		s->snap = store_snap(&error);
 	if (s->snap == NULL)
 		return set_error(s, error);
+	make_whole(s->snap);
 	if (base[0] == '\0')
 		return walk(s, 0, path);
 	/* A directory that only the local disk has: all below it is local. */
@@ -120,23 +156,38 @@ static bool look_at_own(struct spot *s)
 	return s->kind >= SPOT_FILE || set_error(s, -ESTALE);
 }
 
-void paths_look_on(struct spot *s)
+/* What the text says.  False: the path goes through MODEL_DIR and climbs. */
+static bool look_at_text(struct spot *s)
 {
 	char buf[PATH_MAX];
 	const char *rest;
 
 	if (s->path[0] == '/') {
-		if (look_at_own(s))
-			return;
-		if (paths_rest(s->path, &rest))
-			paths_walk(s, "", rest);
-		return;
+		if (look_at_own(s) || !paths_rest(s->path, &rest))
+			return true;
+		return paths_walk(s, "", rest) || s->kind != SPOT_NONE;
 	}
 	if (s->dirfd == AT_FDCWD ? __atomic_load_n(&cwd_inside, __ATOMIC_RELAXED) == 0
 				 : !fds_is_dir(s->dirfd))
-		return;
-	if (skeleton_rest(s->dirfd, buf, sizeof(buf), &rest))
-		paths_walk(s, rest, s->path);
+		return true;
+	if (!skeleton_rest(s->dirfd, buf, sizeof(buf), &rest))
+		return true;
+	return paths_walk(s, rest, s->path) || s->kind != SPOT_NONE;
+}
+
+/* Can a symbolic link on the way, or the path's own, lead to a store's name? */
+static bool may_be_linked(const struct spot *s)
+{
+	size_t len;
+
+	return (s->flags & PATHS_CHANGES) != 0 && s->kind <= SPOT_LOCAL &&
+	       skeleton_real(&len) != NULL;
+}
+
+void paths_look_on(struct spot *s)
+{
+	if (!look_at_text(s) || may_be_linked(s))
+		search_path(s);
 }
 
 bool paths_again_on(struct spot *s)

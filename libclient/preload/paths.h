@@ -33,6 +33,11 @@ enum spot_kind {
 enum {
 	PATHS_NOFOLLOW = 1 << 0, /* the call does not follow a symbolic link at the end */
 	PATHS_EMPTY = 1 << 1,	 /* "" means dirfd itself (AT_EMPTY_PATH): never ours here */
+	/*
+	 * The call makes or changes a name, which the kernel would do beside the store's where a
+	 * symbolic link leads to it: so links are looked at first.
+	 */
+	PATHS_CHANGES = 1 << 2,
 };
 
 struct spot {

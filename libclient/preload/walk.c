@@ -31,18 +31,19 @@ bool walk_meets(const char *path, bool follows)
 
 	if (!paths_on() || path == NULL)
 		return false;
-	if (follows)
+	top = skeleton_real(&top_len);
+	if (top != NULL && follows)
 		return true;
 	fd = open_at(AT_FDCWD, path, O_PATH | O_CLOEXEC, 0);
 	if (fd < 0)
 		return false; /* nothing to walk: libc says so */
-	/* While MODEL_DIR is not there, it is where its text says. */
+	/* While MODEL_DIR is not there, it is where its text says: then it is time to make it. */
 	if (skeleton_name(fd, name, sizeof(name)) <= 0)
 		meets = true;
-	else if (is_related(name, paths_dir(), paths_dir_len))
-		meets = skeleton_device() != 0;
+	else if (top != NULL)
+		meets = is_related(name, top, top_len);
 	else
-		meets = (top = skeleton_real(&top_len)) != NULL && is_related(name, top, top_len);
+		meets = is_related(name, paths_dir(), paths_dir_len) && skeleton_device() != 0;
 	fds_forget(fd);
 	sys_close(fd);
 	return meets;
