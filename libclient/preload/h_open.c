@@ -15,6 +15,7 @@
 #include "libclient/preload/preload.h"
 #include "libclient/preload/say.h"
 #include "libclient/preload/selfpath.h"
+#include "libclient/preload/shadow.h"
 #include "libclient/preload/store.h"
 
 #include <limits.h>
@@ -53,6 +54,7 @@ static void warn_of_local(const struct spot *s)
 	    paths_full(s->snap, s->entry, path, sizeof(path)) < 0 ||
 	    sys_fstatat(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW) != 0 || !say_first(&said))
 		return;
+	shadow_met();
 	say("the local file ", path,
 	    " has the name of a store file: programs see the store's; programs without the "
 	    "library see the local one",

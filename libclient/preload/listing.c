@@ -6,6 +6,7 @@
 #include "libclient/core/view.h"
 #include "libclient/preload/paths.h"
 #include "libclient/preload/say.h"
+#include "libclient/preload/shadow.h"
 
 #include <stdbool.h>
 
@@ -97,6 +98,7 @@ static bool is_hidden(struct listing *l, const struct dirent64 *d)
 		l->on_disk[i / 8] |= (uint8_t)(1u << i % 8);
 		return false;
 	}
+	shadow_met();
 	SAY_ONCE("the local file ", d->d_name,
 		 " below MODEL_DIR has the name of a store file: programs see the store's");
 	return true;

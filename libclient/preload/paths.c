@@ -8,6 +8,7 @@
 #include "libclient/preload/pathtext.h"
 #include "libclient/preload/search.h"
 #include "libclient/preload/selfpath.h"
+#include "libclient/preload/shadow.h"
 #include "libclient/preload/skeleton.h"
 #include "libclient/preload/store.h"
 
@@ -17,7 +18,9 @@ size_t paths_dir_len;
 static char dir[PATH_MAX];
 static uint32_t cwd_inside; /* relative paths may be ours */
 
-enum { WHOLE_MAX = 10000 };
+enum {
+	WHOLE_MAX = 10000,
+};
 static uint64_t whole = UINT64_MAX; /* serial of the last tree whose directories were seen to */
 
 void paths_start(const char *model_dir, size_t len)
@@ -52,6 +55,7 @@ dev_t paths_device(void)
 static bool set_error(struct spot *s, int error)
 {
 	s->kind = SPOT_ERROR;
+	trace_path(TRACE_STORE, s->dirfd, s->path);
 	s->error = error;
 	return true;
 }
@@ -93,9 +97,11 @@ static void make_whole(const struct snap *snap)
 	char path[PATH_MAX];
 	struct stat st;
 
-	if (__atomic_exchange_n(&whole, tree->header->serial, __ATOMIC_RELAXED) ==
-		    tree->header->serial ||
-	    last - tree->header->nr_files > WHOLE_MAX)
+	if (__atomic_load_n(&whole, __ATOMIC_RELAXED) == tree->header->serial)
+		return;
+	__atomic_store_n(&whole, tree->header->serial, __ATOMIC_RELAXED);
+	shadow_judge(dir, snap);
+	if (last - tree->header->nr_files > WHOLE_MAX)
 		return;
 	while (last > 0 && !snapshot_is_dir(&tree->entries[last - 1]))
 		last--;
@@ -175,17 +181,18 @@ static bool look_at_text(struct spot *s)
 	return paths_walk(s, rest, s->path) || s->kind != SPOT_NONE;
 }
 
-/* Can a symbolic link on the way, or the path's own, lead to a store's name? */
+/* Can a symbolic link on the way, or the path's own, lead past the store to what is local? */
 static bool may_be_linked(const struct spot *s)
 {
 	size_t len;
 
-	return (s->flags & PATHS_CHANGES) != 0 && s->kind <= SPOT_LOCAL &&
+	return ((s->flags & PATHS_CHANGES) != 0 || shadow_possible()) && s->kind <= SPOT_LOCAL &&
 	       skeleton_real(&len) != NULL;
 }
 
 void paths_look_on(struct spot *s)
 {
+	trace_nothing();
 	if (!look_at_text(s) || may_be_linked(s))
 		search_path(s);
 }
@@ -213,6 +220,11 @@ bool paths_again_on(struct spot *s)
 
 void paths_done_on(struct spot *s)
 {
+	if (s->kind != SPOT_NONE)
+		trace_path(s->kind == SPOT_LOCAL ? TRACE_LOCAL
+			   : s->kind == SPOT_DIR ? TRACE_FORWARDED
+						 : TRACE_STORE,
+			   s->dirfd, s->path);
 	snap_put(s->snap);
 	s->snap = NULL;
 }

@@ -5,6 +5,7 @@
 #include "libclient/core/text.h"
 #include "libclient/preload/pathtext.h"
 #include "libclient/preload/say.h"
+#include "libclient/preload/shadow.h"
 
 #include <limits.h>
 
@@ -45,6 +46,7 @@ static void find_real(void)
 		n = skeleton_name(fd, real, sizeof(real));
 		if (n > 1 && real[0] == '/' && sys_fstat(fd, &st) == 0) {
 			device = st.st_dev;
+			shadow_start(dir);
 			__atomic_store_n(&real_len, (size_t)n, __ATOMIC_RELEASE);
 		}
 		sys_close(fd);

@@ -37,8 +37,8 @@ bool walk_meets(const char *path, bool follows)
 	fd = open_at(AT_FDCWD, path, O_PATH | O_CLOEXEC, 0);
 	if (fd < 0)
 		return false; /* nothing to walk: libc says so */
-	/* While MODEL_DIR is not there, it is where its text says: then it is time to make it. */
-	if (skeleton_name(fd, name, sizeof(name)) <= 0)
+	/* A store file; or, while MODEL_DIR is not there, it is where its text says: then it is time to make it. */
+	if (fds_is_ours(fd) || skeleton_name(fd, name, sizeof(name)) <= 0)
 		meets = true;
 	else if (top != NULL)
 		meets = is_related(name, top, top_len);
