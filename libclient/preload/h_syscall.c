@@ -11,6 +11,7 @@
 #include "libclient/preload/open.h"
 #include "libclient/preload/paths.h"
 #include "libclient/preload/preload.h"
+#include "libclient/preload/sysnames.h"
 
 #include <dirent.h>
 #include <linux/openat2.h>
@@ -27,22 +28,6 @@ struct args {
 };
 
 #define A(type, i) ((type)(x->a[i]))
-
-/*
- * The kernel's own openat2() decides about every path that it can see, and about
- * the RESOLVE_ flags; only what it does not find may be the store's.
- */
-static long open2(const struct args *x)
-{
-	const struct open_how *how = A(const struct open_how *, 2);
-	long r = sys_call4(__NR_openat2, x->a[0], x->a[1], x->a[2], x->a[3]);
-
-	if (r == -ENOENT && x->a[3] >= (long)sizeof(*how))
-		r = open_at(A(int, 0), A(const char *, 1), (int)how->flags, (mode_t)how->mode);
-	else if (r >= 0)
-		fds_forget((int)r); /* a number whose closing we did not see */
-	return answer(r);
-}
 
 /* Calls about paths.  False: none of these. */
 static bool by_path(long nr, const struct args *x, long *ret)
@@ -87,7 +72,8 @@ static bool by_path(long nr, const struct args *x, long *ret)
 		*ret = openat(A(int, 0), A(const char *, 1), A(int, 2), A(mode_t, 3));
 		return true;
 	case __NR_openat2:
-		*ret = open2(x);
+		*ret = answer(open_how_at(A(int, 0), A(const char *, 1),
+					  A(const struct open_how *, 2), A(size_t, 3)));
 		return true;
 	case __NR_newfstatat:
 		*ret = fstatat(A(int, 0), A(const char *, 1), A(struct stat *, 2), A(int, 3));
@@ -170,8 +156,8 @@ static bool by_transfer(long nr, const struct args *x, long *ret)
 		*ret = answer(aio_submit(A(unsigned long, 0), x->a[1], A(struct iocb **, 2)));
 		return true;
 	case __NR_io_uring_register:
-		*ret = answer(
-			aio_register(A(int, 0), A(unsigned, 1), A(void *, 2), A(unsigned, 3)));
+		*ret = answer(aio_register(A(int, 0), A(unsigned, 1), A(void *, 2),
+					   A(unsigned, 3)));
 		return true;
 	}
 	return false;
@@ -307,8 +293,10 @@ EXPORT long syscall(long nr, ...)
 	for (i = 0; i < 6; i++)
 		x.a[i] = va_arg(ap, long);
 	va_end(ap);
-	if ((paths_on() || fds_end != 0) && (by_fd(nr, &x, &r) || by_path(nr, &x, &r) ||
-					     by_table(nr, &x, &r) || by_transfer(nr, &x, &r)))
+	if ((paths_on() || fds_end != 0) &&
+	    (by_fd(nr, &x, &r) || by_path(nr, &x, &r) || by_table(nr, &x, &r) ||
+	     sysnames_call(nr, x.a, &r) ||
+	     by_transfer(nr, &x, &r)))
 		return r;
 	return answer(sys_call6(nr, x.a[0], x.a[1], x.a[2], x.a[3], x.a[4], x.a[5]));
 }
