@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #define HEAD	   1024 /* of the file: an ELF header and its program headers lie in there */
+#define NOTES	   512	/* of a segment of notes */
 #define NR_SCRIPTS 5	/* interpreters of interpreters that the kernel follows */
 #define SCRIPT	   256	/* what the kernel reads of a "#!" line */
 
@@ -34,19 +35,27 @@ static bool is_privileged(int fd, const struct stat *st)
 	return uid != 0 && sys_call4(__NR_fgetxattr, fd, "security.capability", NULL, 0) >= 0;
 }
 
-/* Programs of Go are dynamically linked when they use C, but make system calls of their own. */
-static bool is_go(int fd, const char *head, size_t len, uint64_t at)
+/*
+ * Programs of Go are dynamically linked when they use C, but make system calls of
+ * their own.  The linker leaves a note in them, among others.
+ */
+static bool is_go(int fd, const char *head, size_t len, const Elf64_Phdr *ph)
 {
-	struct {
-		Elf64_Nhdr head;
-		char name[4];
-	} note;
+	_Alignas(4) char notes[NOTES];
+	size_t at = 0, nr = ph->p_filesz < sizeof(notes) ? ph->p_filesz : sizeof(notes);
+	const Elf64_Nhdr *n;
 
-	if (len >= sizeof(note) && at <= len - sizeof(note))
-		mem_copy(&note, head + at, sizeof(note));
-	else if (sys_pread(fd, &note, sizeof(note), (int64_t)at) != sizeof(note))
+	if (ph->p_offset <= len && nr <= len - ph->p_offset)
+		mem_copy(notes, head + ph->p_offset, nr);
+	else if (sys_pread(fd, notes, nr, (int64_t)ph->p_offset) != (ssize_t)nr)
 		return false;
-	return note.head.n_namesz == 4 && mem_equal(note.name, "Go\0\0", 4);
+	while (at + sizeof(*n) + 4 <= nr) {
+		n = (const void *)(notes + at);
+		if (n->n_namesz == 4 && mem_equal(n + 1, "Go\0\0", 4))
+			return true;
+		at += sizeof(*n) + ((n->n_namesz + 3ul) & ~3ul) + ((n->n_descsz + 3ul) & ~3ul);
+	}
+	return false;
 }
 
 static enum target judge_elf(int fd, const char *head, size_t len)
@@ -65,7 +74,7 @@ static enum target judge_elf(int fd, const char *head, size_t len)
 	for (i = 0; i < e->e_phnum; i++) {
 		if (ph[i].p_type == PT_INTERP)
 			verdict = TARGET_LOADS;
-		else if (ph[i].p_type == PT_NOTE && is_go(fd, head, len, ph[i].p_offset))
+		else if (ph[i].p_type == PT_NOTE && is_go(fd, head, len, &ph[i]))
 			return TARGET_BARE;
 	}
 	return verdict;
