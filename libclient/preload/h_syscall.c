@@ -156,8 +156,8 @@ static bool by_transfer(long nr, const struct args *x, long *ret)
 		*ret = answer(aio_submit(A(unsigned long, 0), x->a[1], A(struct iocb **, 2)));
 		return true;
 	case __NR_io_uring_register:
-		*ret = answer(aio_register(A(int, 0), A(unsigned, 1), A(void *, 2),
-					   A(unsigned, 3)));
+		*ret = answer(
+			aio_register(A(int, 0), A(unsigned, 1), A(void *, 2), A(unsigned, 3)));
 		return true;
 	}
 	return false;
@@ -295,8 +295,7 @@ EXPORT long syscall(long nr, ...)
 	va_end(ap);
 	if ((paths_on() || fds_end != 0) &&
 	    (by_fd(nr, &x, &r) || by_path(nr, &x, &r) || by_table(nr, &x, &r) ||
-	     sysnames_call(nr, x.a, &r) ||
-	     by_transfer(nr, &x, &r)))
+	     sysnames_call(nr, x.a, &r) || by_transfer(nr, &x, &r)))
 		return r;
 	return answer(sys_call6(nr, x.a[0], x.a[1], x.a[2], x.a[3], x.a[4], x.a[5]));
 }
