@@ -67,27 +67,33 @@ static const struct hierarchy hierarchies[] = {
 	  "total_inactive_file" },
 };
 
-static uint64_t group_number(const struct hierarchy *h, const char *group, const char *name,
-			     const char *field)
+/* Not on the stack: a thread may have 16 KiB of it. */
+struct scratch {
+	char group[PATH_MAX];
+	char path[PATH_MAX];
+	char text[4096];
+};
+
+static uint64_t group_number(struct scratch *s, const struct hierarchy *h, const char *group,
+			     const char *name, const char *field)
 {
-	char path[PATH_MAX], buf[4096];
 	struct text t;
 
-	text_init(&t, path, sizeof(path));
+	text_init(&t, s->path, sizeof(s->path));
 	text_adds(&t, h->root);
 	text_adds(&t, group);
 	text_adds(&t, name);
-	if (text_is_cut(&t) || read_text(path, buf, sizeof(buf)) <= 0)
+	if (text_is_cut(&t) || read_text(s->path, s->text, sizeof(s->text)) <= 0)
 		return UINT64_MAX;
-	return field != NULL ? memory_field(buf, field) : digits(buf);
+	return field != NULL ? memory_field(s->text, field) : digits(s->text);
 }
 
 /* What one group leaves: its limit less what it holds and cannot give back. */
-static uint64_t group_available(const struct hierarchy *h, const char *group)
+static uint64_t group_available(struct scratch *s, const struct hierarchy *h, const char *group)
 {
-	uint64_t limit = group_number(h, group, h->limit, NULL);
-	uint64_t used = group_number(h, group, h->used, NULL);
-	uint64_t file = group_number(h, group, "/memory.stat", h->file);
+	uint64_t limit = group_number(s, h, group, h->limit, NULL);
+	uint64_t used = group_number(s, h, group, h->used, NULL);
+	uint64_t file = group_number(s, h, group, "/memory.stat", h->file);
 
 	if (limit == UINT64_MAX || used == UINT64_MAX)
 		return UINT64_MAX;
@@ -124,19 +130,19 @@ static char *own_group(char *lines, const struct hierarchy *h)
 }
 
 /* The group of this process and all above it. */
-static uint64_t groups_available(const struct hierarchy *h)
+static uint64_t groups_available(struct scratch *s, const struct hierarchy *h)
 {
-	char buf[PATH_MAX], *group = buf, *end;
-	uint64_t least = group_available(h, ""), here;
+	uint64_t least = group_available(s, h, ""), here;
+	char *group, *end;
 
-	if (read_text("/proc/self/cgroup", buf, sizeof(buf)) <= 0)
+	if (read_text("/proc/self/cgroup", s->group, sizeof(s->group)) <= 0)
 		return least;
-	group = own_group(buf, h);
+	group = own_group(s->group, h);
 	for (end = group; *end != '\0'; end++)
 		;
 	while (end > group) {
 		*end = '\0';
-		here = group_available(h, group);
+		here = group_available(s, h, group);
 		least = here < least ? here : least;
 		while (end > group && *end != '/')
 			end--;
@@ -146,17 +152,21 @@ static uint64_t groups_available(const struct hierarchy *h)
 
 uint64_t memory_available(void)
 {
-	char buf[4096];
 	uint64_t kib = UINT64_MAX, least;
+	struct scratch *s;
 	unsigned i;
 
-	if (read_text("/proc/meminfo", buf, sizeof(buf)) > 0)
-		kib = memory_field(buf, "MemAvailable");
+	s = sys_mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (sys_is_error(s))
+		return 0;
+	if (read_text("/proc/meminfo", s->text, sizeof(s->text)) > 0)
+		kib = memory_field(s->text, "MemAvailable");
 	least = kib > UINT64_MAX / 1024 ? UINT64_MAX : kib * 1024;
 	for (i = 0; i < sizeof(hierarchies) / sizeof(hierarchies[0]); i++) {
-		uint64_t groups = groups_available(&hierarchies[i]);
+		uint64_t groups = groups_available(s, &hierarchies[i]);
 
 		least = groups < least ? groups : least;
 	}
+	sys_munmap(s, sizeof(*s));
 	return least;
 }

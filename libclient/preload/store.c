@@ -18,6 +18,7 @@
 /* After a failure the same answer is given for so long, then the daemon is tried again. */
 #define RETRY_MS   1000u
 
+#define KEY_ROOM   1088 /* a key has at most 1023 bytes; threads may have 16 KiB of stack */
 #define BLOCK_SIZE (128 * 1024) /* st_blksize: what buffered readers ask for at a time */
 
 static const struct conf *conf;	 /* NULL: off */
@@ -209,7 +210,7 @@ bool store_is_attached(void)
 
 int store_open(const struct snap *snap, uint32_t entry, struct file **ret_file)
 {
-	char path[PATH_MAX];
+	char path[KEY_ROOM];
 	int r;
 
 	r = snapshot_path(snap_tree(snap), entry, path, sizeof(path));
