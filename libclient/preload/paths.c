@@ -36,10 +36,11 @@ void paths_cwd_changed(void)
 	char buf[PATH_MAX];
 	const char *rest;
 
-	if (paths_on())
-		__atomic_store_n(&cwd_inside,
-				 (uint32_t)skeleton_rest(AT_FDCWD, buf, sizeof(buf), &rest),
-				 __ATOMIC_RELAXED);
+	if (!paths_on())
+		return;
+	skeleton_search();
+	__atomic_store_n(&cwd_inside, (uint32_t)skeleton_rest(AT_FDCWD, buf, sizeof(buf), &rest),
+			 __ATOMIC_RELAXED);
 }
 
 const char *paths_dir(void)
@@ -278,8 +279,9 @@ int paths_dir_of_fd(int fd, struct snap **ret_snap, uint32_t *ret_entry)
 	const char *rest;
 	struct stat st;
 	struct spot s;
+	size_t len;
 
-	if (!paths_on())
+	if (!paths_on() || (skeleton_real(&len) == NULL && !fds_is_dir(fd)))
 		return 0;
 	if (!fds_is_dir(fd) &&
 	    (sys_fstat(fd, &st) != 0 || !skeleton_is_on(st.st_dev) || search_is_outside(&st)))

@@ -54,17 +54,20 @@ static void find_real(void)
 	__atomic_store_n(&finding, 0, __ATOMIC_RELEASE);
 }
 
+void skeleton_search(void)
+{
+	if (__atomic_load_n(&real_len, __ATOMIC_ACQUIRE) == 0)
+		find_real();
+}
+
 void skeleton_start(const char *model_dir, size_t len)
 {
 	dir = model_dir;
 	dir_len = len;
-	find_real();
 }
 
 const char *skeleton_real(size_t *ret_len)
 {
-	if (__atomic_load_n(&real_len, __ATOMIC_ACQUIRE) == 0)
-		find_real();
 	*ret_len = __atomic_load_n(&real_len, __ATOMIC_ACQUIRE);
 	return *ret_len != 0 ? real : NULL;
 }
@@ -106,10 +109,10 @@ int skeleton_make(const char *path, size_t len)
 				buf[i] = '/';
 		}
 	}
-	if (r == 0)
-		return 1;
-	if (r == -EEXIST)
-		return 0;
+	if (r == 0 || r == -EEXIST) {
+		skeleton_search();
+		return r == 0;
+	}
 	text_init(&t, name, sizeof(name));
 	text_add_errno(&t, r);
 	SAY_ONCE("cannot make the directory ", path, ": ", name,

@@ -17,7 +17,12 @@ struct snap;
 /* dir: MODEL_DIR, absolute and tidied; kept by the caller for ever. */
 void skeleton_start(const char *dir, size_t len);
 
-/* MODEL_DIR free of symbolic links, or NULL while it does not exist. */
+/*
+ * Look where MODEL_DIR lies, if that is not known: for rare events.  skeleton_make()
+ * does it too, so whoever reaches MODEL_DIR by its name needs nothing else.
+ */
+void skeleton_search(void);
+/* MODEL_DIR free of symbolic links, or NULL while it is not known to exist. */
 const char *skeleton_real(size_t *ret_len);
 dev_t skeleton_device(void); /* makes MODEL_DIR if need be; 0: that cannot be */
 /* Does MODEL_DIR exist, on this device? */

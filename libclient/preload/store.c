@@ -18,7 +18,7 @@
 /* After a failure the same answer is given for so long, then the daemon is tried again. */
 #define RETRY_MS   1000u
 
-#define KEY_ROOM   1088 /* a key has at most 1023 bytes; threads may have 16 KiB of stack */
+#define KEY_ROOM   1088		/* a key has at most 1023 bytes; threads may have 16 KiB of stack */
 #define BLOCK_SIZE (128 * 1024) /* st_blksize: what buffered readers ask for at a time */
 
 static const struct conf *conf;	 /* NULL: off */
