@@ -212,9 +212,14 @@ void op_pin(struct session *s, const struct wire_head *req)
 void op_unpin(struct session *s, const struct wire_head *req)
 {
 	const struct wire_pin *msg = (const struct wire_pin *)req;
-	struct held *h = check_pin(s, msg);
+	struct held *h;
 	uint32_t i;
 
+	/* What was asked for before it was pinned, and read by now, is not held any longer. */
+	(void)ringops_pulse(s);
+	if (session_is_dead(s))
+		return;
+	h = check_pin(s, msg);
 	if (h == NULL)
 		return;
 	if (!pins_are_within(h, msg, 1, PINS_A_CHUNK_MAX)) {

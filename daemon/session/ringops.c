@@ -208,14 +208,19 @@ static int on_submission(const struct wire_submission *e, void *arg)
 	return session_is_dead(s) ? -ECANCELED : 0;
 }
 
-static void on_touch(uint32_t object, uint32_t chunk, void *arg)
+static void note_touch(uint32_t object, uint32_t chunk, void *arg)
 {
 	struct session *s = arg;
 	const struct held *h = session_held(s, object);
 
-	s->counts.touches++;
 	if (h != NULL && chunk < h->nr_chunks)
 		mount_touch(h->object, chunk);
+}
+
+static void on_touch(uint32_t object, uint32_t chunk, void *arg)
+{
+	((struct session *)arg)->counts.touches++;
+	note_touch(object, chunk, arg);
 }
 
 static void drain(struct session *s)
@@ -257,21 +262,25 @@ void ringops_on_kick(int fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	s->counts.kicks++;
-	/* Touches before fetches: what was read already is what a fetch may push out. */
 	(void)ringops_pulse(s);
-	if (!session_is_dead(s))
-		drain(s);
-	/* And after the ring: a touch that saw the ring awake did not kick. */
-	if (!session_is_dead(s))
-		(void)ringops_pulse(s);
 	if (!session_is_dead(s))
 		pulse_activate(s);
 }
 
 bool ringops_pulse(struct session *s)
 {
-	bool any = ringsvc_drain_touches(&s->ring, on_touch, s) > 0;
+	bool any;
 
+	/* Touches before fetches: what was read already is what a fetch may push out. */
+	ringsvc_peek_touches(&s->ring, note_touch, s);
+	drain(s);
+	if (session_is_dead(s))
+		return true;
+	/*
+	 * And after them, the same once more: a touch that was written after a fetch ends its hold,
+	 * whichever of them is met first; and one that saw the ring awake did not kick.
+	 */
+	any = ringsvc_drain_touches(&s->ring, on_touch, s) > 0;
 	if (ringsvc_backlog(&s->ring) > 0) {
 		settle(s, ringsvc_flush(&s->ring));
 		any = true;

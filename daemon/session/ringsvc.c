@@ -63,6 +63,23 @@ int ringsvc_drain(struct ringsvc *rs, unsigned budget, ringsvc_submission_fn *fn
 	}
 }
 
+void ringsvc_peek_touches(const struct ringsvc *rs, ringsvc_touch_fn *fn, void *arg)
+{
+	/* Acquire: as below. */
+	uint32_t tail = __atomic_load_n(&rs->shared->touch_tail, __ATOMIC_ACQUIRE);
+	uint32_t at = rs->touch_cursor;
+
+	if (tail - at > WIRE_NR_TOUCHES)
+		at = tail - WIRE_NR_TOUCHES;
+	for (; at != tail; at++) {
+		uint64_t touch = __atomic_load_n(&rs->shared->touches[at % WIRE_NR_TOUCHES],
+						 __ATOMIC_RELAXED);
+
+		if ((uint32_t)touch != 0)
+			fn((uint32_t)(touch >> 32), (uint32_t)touch - 1, arg);
+	}
+}
+
 unsigned ringsvc_drain_touches(struct ringsvc *rs, ringsvc_touch_fn *fn, void *arg)
 {
 	/* Acquire: the slots below the tail were written before, or are still 0. */

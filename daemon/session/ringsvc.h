@@ -41,6 +41,8 @@ typedef int ringsvc_submission_fn(const struct wire_submission *entry, void *arg
 int ringsvc_drain(struct ringsvc *rs, unsigned budget, ringsvc_submission_fn *fn, void *arg);
 
 typedef void ringsvc_touch_fn(uint32_t object, uint32_t chunk, void *arg);
+/* The touches that the next call below will hand over. */
+void ringsvc_peek_touches(const struct ringsvc *rs, ringsvc_touch_fn *fn, void *arg);
 /* Touches since the last call, as many as the log still has.  Returns how many. */
 unsigned ringsvc_drain_touches(struct ringsvc *rs, ringsvc_touch_fn *fn, void *arg);
 

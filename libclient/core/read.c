@@ -324,6 +324,15 @@ int file_fetch(struct file *f, uint32_t chunk, uint64_t end_in_chunk, uint64_t t
 	return r != 0 ? r : file_fetch_now(f, chunk, end_in_chunk, token);
 }
 
+static bool is_there(const struct file *f, uint32_t chunk)
+{
+	struct file_place at;
+	uint32_t seq;
+
+	return file_look(f, &at, &seq) &&
+	       chunk_word_covers(chunk_word_load(&at.words[chunk]), chunk_len(f, at.shift, chunk));
+}
+
 int file_wait(struct file *f, uint64_t off, uint64_t len)
 {
 	uint32_t chunk, last, asked;
@@ -343,6 +352,9 @@ int file_wait(struct file *f, uint64_t off, uint64_t len)
 	for (; chunk <= last; chunk++) {
 		/* A window of requests, so that many chunks arrive together. */
 		for (; asked <= last && asked - chunk < WINDOW; asked++) {
+			/* What nobody waits for any more would be held for us all the same. */
+			if (is_there(f, asked))
+				continue;
 			r = file_fetch(f, asked, chunk_len(f, shift, asked), 0);
 			if (r == -EAGAIN)
 				break; /* a full ring: the wait below asks by itself */

@@ -55,7 +55,7 @@ static struct fake {
 	int nr_refs, nr_attached, nr_cancelled, nr_unkept, nr_prefetched;
 	int nr_wants, nr_advised, nr_touched;
 	uint32_t last_chunk, last_end, last_advice, last_touch;
-	bool last_retry, last_secondary, last_keep, last_prefetch;
+	bool last_retry, last_secondary, last_keep, last_prefetch, touched_since_want;
 	uid_t last_uid;
 	char last_key[64], last_secret[64], last_path[256];
 	struct object *last_object;
@@ -227,6 +227,7 @@ void mount_want(struct object *o, uint32_t chunk, uint32_t end, bool retry)
 {
 	(void)chunk_want(o, chunk, end, retry);
 	fake.nr_wants++;
+	fake.touched_since_want = false;
 	fake.last_chunk = chunk;
 	fake.last_end = end;
 	fake.last_retry = retry;
@@ -244,6 +245,7 @@ void mount_touch(struct object *o, uint32_t chunk)
 {
 	(void)o;
 	fake.nr_touched++;
+	fake.touched_since_want = true;
 	fake.last_touch = chunk;
 }
 
