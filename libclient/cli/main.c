@@ -8,7 +8,7 @@
 
 static const struct cmd *const commands[] = {
 	&cmd_ls,     &cmd_stat,	 &cmd_cat,    &cmd_get,	   &cmd_prefetch,
-	&cmd_status, &cmd_mount, &cmd_umount, &cmd_doctor,
+	&cmd_status, &cmd_mount, &cmd_umount, &cmd_doctor, &cmd_trace,
 };
 
 #define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))

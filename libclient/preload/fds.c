@@ -214,8 +214,10 @@ struct ofd *fds_get_known(int fd)
 			return NULL;
 		if (!try_ref(o))
 			continue; /* closed meanwhile: the slot says what it is now */
-		if (__atomic_load_n(slot, __ATOMIC_ACQUIRE) == o)
+		if (__atomic_load_n(slot, __ATOMIC_ACQUIRE) == o) {
+			trace_file(o->file);
 			return o;
+		}
 		fds_put(o);
 	}
 }

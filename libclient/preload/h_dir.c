@@ -87,13 +87,16 @@ DIR *dirstream_open(int dirfd, const char *path)
 EXPORT DIR *opendir(const char *path)
 {
 	__typeof(&opendir) libc;
+	DIR *d;
 
 	if (!paths_on()) {
 		libc = NEXT(opendir);
 		if (libc != NULL)
 			return libc(path);
 	}
-	return dirstream_open(AT_FDCWD, path);
+	d = dirstream_open(AT_FDCWD, path);
+	trace_answer(__func__, d != NULL ? 0 : -errno_get());
+	return d;
 }
 
 EXPORT DIR *fdopendir(int fd)

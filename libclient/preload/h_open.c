@@ -172,7 +172,8 @@ int open_at(int dirfd, const char *path, int flags, mode_t mode)
 }
 
 /* While the connector is off, libc's own open keeps its thread cancellation. */
-static int open_any(int dirfd, const char *path, int flags, mode_t mode)
+#define open_any(...) open_as(__func__, __VA_ARGS__)
+static int open_as(const char *call, int dirfd, const char *path, int flags, mode_t mode)
 {
 	__typeof(&openat) libc;
 
@@ -181,7 +182,7 @@ static int open_any(int dirfd, const char *path, int flags, mode_t mode)
 		if (libc != NULL)
 			return libc(dirfd, path, flags, mode);
 	}
-	return (int)answer(open_at(dirfd, path, flags, mode));
+	return (int)answer_of(call, open_at(dirfd, path, flags, mode));
 }
 
 #define MODE_ARGUMENT(flags)                                                                       \

@@ -114,7 +114,9 @@ static int run(int dirfd, const char *path, char *const argv[], char *const envp
 			d.envp = carry_add(envp, __builtin_alloca(carry_room(envp)));
 		depart_go(&d);
 	}
+	trace_exec(path);
 	r = (int)call_kernel(dirfd, path, argv, d.envp, flags);
+	trace_exec_failed(path, r);
 	if (r == -ENOENT && paths_on()) {
 		/* Its directory may be MODEL_DIR by another name, or not be on disk yet. */
 		paths_look(&s, dirfd, path, 0);

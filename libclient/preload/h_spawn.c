@@ -54,6 +54,7 @@ static int spawn(spawn_function *libc, struct departure *d, pid_t *ret, const ch
 {
 	const posix_spawn_file_actions_t *actions = d->actions;
 	char *const *envp = d->envp;
+	int r;
 
 	if (process_is_store_program(d->dirfd, d->path, 0))
 		return -process_refuse();
@@ -62,7 +63,10 @@ static int spawn(spawn_function *libc, struct departure *d, pid_t *ret, const ch
 			d->envp = carry_add(envp, __builtin_alloca(carry_room(envp)));
 		depart_go(d);
 	}
-	return libc(ret, name, actions, attr, argv, d->envp);
+	r = libc(ret, name, actions, attr, argv, d->envp);
+	if (r == 0 && ret != NULL)
+		trace_spawn(*ret, d->path);
+	return r;
 }
 
 static bool is_on(void)

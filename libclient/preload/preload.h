@@ -8,6 +8,8 @@
 #ifndef LIBCLIENT_PRELOAD_PRELOAD_H
 #define LIBCLIENT_PRELOAD_PRELOAD_H
 
+#include "libclient/preload/trace.h"
+
 #define EXPORT __attribute__((visibility("default")))
 
 #if defined(__has_attribute) && __has_attribute(copy)
@@ -42,8 +44,10 @@ static inline void errno_set(int error)
 }
 
 /* -errno becomes -1 and errno. */
-static inline long answer(long r)
+#define answer(r) answer_of(__func__, (long)(r))
+static inline long answer_of(const char *call, long r)
 {
+	trace_answer(call, r);
 	if (__builtin_expect(r < 0 && r >= -4095, 0)) {
 		errno_set((int)-r);
 		return -1;

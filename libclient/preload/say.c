@@ -18,6 +18,7 @@ void say(const char *first, ...)
 	for (s = first; s != NULL; s = va_arg(ap, const char *))
 		text_adds(&t, s);
 	va_end(ap);
+	trace_said(line);
 	line[t.len] = '\n';
 	sys_write(2, line, t.len + 1);
 }

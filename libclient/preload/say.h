@@ -7,6 +7,8 @@
 #ifndef LIBCLIENT_PRELOAD_SAY_H
 #define LIBCLIENT_PRELOAD_SAY_H
 
+#include "libclient/preload/trace.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -33,6 +35,7 @@ static inline bool say_first(uint32_t *said)
  */
 #define REFUSE(error, call, path)                                                                  \
 	({                                                                                         \
+		trace_path(TRACE_REFUSED, TRACE_AS_IT_IS, (path));                                 \
 		SAY_ONCE(call, " is not supported on a store file (", (path), ")");                \
 		-(error);                                                                          \
 	})

@@ -62,6 +62,7 @@ static void __attribute__((constructor)) start(int argc, char **argv, char **env
 		argv = NULL;
 		envp = &libc_environ != NULL ? libc_environ : NULL;
 	}
+	trace_start(text_env(envp, "OSSC_TRACE"), text_env(envp, "ENABLE_CONNECTOR"));
 	/* Most programs end here: no system call, and no page of ours written to. */
 	if (envp == NULL || text_env(envp, "ENABLE_CONNECTOR") == NULL)
 		return;

@@ -5,6 +5,7 @@
  */
 #include "libclient/preload/trace.h"
 
+#include "libclient/core/file.h"
 #include "libclient/core/mem.h"
 #include "libclient/core/sys.h"
 #include "libclient/core/text.h"
@@ -104,30 +105,47 @@ static void send_fields(pid_t pid, const char *kind, const char *call, long resu
 	send_text(&t);
 }
 
+/* The directory that a descriptor is, or the working directory, and a slash. */
+static void add_dir(struct text *t, int dirfd)
+{
+	char name[40], dir[NOTE_LEN];
+	struct text link;
+	long len;
+
+	text_init(&link, name, sizeof(name));
+	if (dirfd == AT_FDCWD) {
+		text_adds(&link, "/proc/self/cwd");
+	} else {
+		text_adds(&link, "/proc/self/fd/");
+		text_addi(&link, dirfd);
+	}
+	len = sys_call4(__NR_readlinkat, AT_FDCWD, name, dir, sizeof(dir));
+	text_addn(t, dir, len > 0 ? (size_t)len : 0);
+	text_addc(t, '/');
+}
+
 void trace_note(enum trace_decision decision, int dirfd, const char *path)
 {
 	struct note *n = own_note();
 	struct text t;
 
 	text_init(&t, n->path, sizeof(n->path));
-	if (path != NULL && path[0] != '/' && (dirfd >= 0 || dirfd == AT_FDCWD)) {
-		char name[40], dir[NOTE_LEN];
-		ssize_t len;
-
-		text_init(&t, name, sizeof(name));
-		text_adds(&t, dirfd >= 0 ? "/proc/self/fd/" : "/proc/self/cwd");
-		if (dirfd >= 0)
-			text_addi(&t, dirfd);
-		len = sys_call4(__NR_readlinkat, AT_FDCWD, name, dir, sizeof(dir) - 1);
-		text_init(&t, n->path, sizeof(n->path));
-		text_addn(&t, dir, len > 0 ? (size_t)len : 0);
-		text_addc(&t, '/');
-	} else if (path != NULL && path[0] != '/') {
-		text_adds(&t, paths_dir());
-		text_addc(&t, '/');
-	}
+	if (dirfd != TRACE_AS_IT_IS && path != NULL && path[0] != '/')
+		add_dir(&t, dirfd);
 	text_adds(&t, path);
 	n->decision = decision;
+}
+
+void trace_note_file(const struct file *f)
+{
+	struct note *n = own_note();
+	struct text t;
+
+	text_init(&t, n->path, sizeof(n->path));
+	text_adds(&t, paths_dir());
+	text_addc(&t, '/');
+	text_adds(&t, file_path(f));
+	n->decision = TRACE_STORE;
 }
 
 void trace_forget(void)
@@ -159,12 +177,12 @@ void trace_start(const char *socket, const char *role)
 	char exe[1024];
 	ssize_t len;
 
-	if (socket == NULL || mem_len(socket) >= sizeof(address.sun_path))
+	if (__builtin_expect(socket == NULL, 1) || mem_len(socket) >= sizeof(address.sun_path))
 		return;
 	address.sun_family = AF_UNIX;
 	mem_copy(address.sun_path, socket, mem_len(socket) + 1);
 	__atomic_store_n(&trace_is_on, 1, __ATOMIC_RELAXED);
 	len = sys_call4(__NR_readlinkat, AT_FDCWD, "/proc/self/exe", exe, sizeof(exe) - 1);
 	exe[len > 0 ? len : 0] = '\0';
-	send_fields((pid_t)sys_getpid(), "start", role, 0, exe);
+	send_fields((pid_t)sys_getpid(), "start", role != NULL ? role : "", 0, exe);
 }

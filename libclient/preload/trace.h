@@ -13,8 +13,11 @@
 #ifndef LIBCLIENT_PRELOAD_TRACE_H
 #define LIBCLIENT_PRELOAD_TRACE_H
 
+#include <fcntl.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+struct file;
 
 enum trace_decision {
 	TRACE_STORE = 1, /* answered from the store */
@@ -23,12 +26,15 @@ enum trace_decision {
 	TRACE_REFUSED,	 /* it cannot be made right */
 };
 
+#define TRACE_AS_IT_IS (AT_FDCWD - 1) /* for dirfd: the path is no path of the kernel's */
+
 extern uint32_t trace_is_on __attribute__((visibility("hidden")));
 
-/* The environment's OSSC_TRACE, or NULL; and what becomes of this process ("primary", "off", ...). */
+/* OSSC_TRACE and ENABLE_CONNECTOR of the environment; NULL when absent. */
 void trace_start(const char *socket, const char *role);
 
 void trace_note(enum trace_decision decision, int dirfd, const char *path);
+void trace_note_file(const struct file *f);
 void trace_send(const char *call, long result);
 void trace_forget(void);
 void trace_send_event(const char *kind, pid_t pid, const char *text, long result);
@@ -45,11 +51,11 @@ static inline void trace_path(enum trace_decision decision, int dirfd, const cha
 		trace_note(decision, dirfd, path);
 }
 
-/* The call under way is about an open store file; path: relative to MODEL_DIR. */
-static inline void trace_file(const char *path)
+/* The call under way is about an open store file. */
+static inline void trace_file(const struct file *f)
 {
 	if (trace_wanted())
-		trace_note(TRACE_STORE, -1, path);
+		trace_note_file(f);
 }
 
 /* The end of a call: the result as the kernel would give it.  Sends what was noted, if anything. */
@@ -66,11 +72,25 @@ static inline void trace_nothing(void)
 		trace_forget();
 }
 
-/* A program is about to be started in this process, or (pid) was started in another. */
-static inline void trace_exec(pid_t pid, const char *program)
+/* A program is about to be started in this process. */
+static inline void trace_exec(const char *program)
 {
 	if (trace_wanted())
-		trace_send_event("exec", pid, program, 0);
+		trace_send_event("exec", 0, program, 0);
+}
+
+/* One was started in another. */
+static inline void trace_spawn(pid_t pid, const char *program)
+{
+	if (trace_wanted())
+		trace_send_event("spawn", pid, program, 0);
+}
+
+/* The program that was announced in this process was not started. */
+static inline void trace_exec_failed(const char *program, int error)
+{
+	if (trace_wanted())
+		trace_send_event("failed", 0, program, error);
 }
 
 /* A line of say.h. */
