@@ -81,6 +81,7 @@ UNIT_C    := $(wildcard test/unit/test_*.c)
 FUZZ_C    := $(wildcard test/fuzz/fuzz_*.c)
 BENCH_C   := $(wildcard test/bench/*.c)
 PROGRAM_C := $(wildcard test/programs/*.c)
+REFMODEL_C := $(filter-out %/flaw.c,$(wildcard test/refmodel/*.c))
 # Code that the client libraries take from common/: it must stand without libc's allocator and stdio.
 CLIENT_COMMON_C := $(wildcard common/snapshot.c common/wire.c common/crc64.c)
 
@@ -95,6 +96,7 @@ STORE   := $(B)/test/ossstore
 UNITS   := $(patsubst test/unit/%.c,$(B)/test/unit/%,$(UNIT_C))
 BENCHES := $(patsubst test/bench/%.c,$(B)/test/bench/%,$(BENCH_C))
 PROGRAMS := $(patsubst test/programs/%.c,$(B)/test/programs/%,$(PROGRAM_C))
+REFMODEL := $(B)/test/refmodel/refmodel $(B)/test/refmodel/flaw.so
 REPLAYS := $(patsubst test/fuzz/%.c,$(B)/test/replay/%,$(FUZZ_C))
 FUZZERS := $(patsubst test/fuzz/%.c,$(B)/test/fuzz/%,$(FUZZ_C))
 
@@ -102,7 +104,7 @@ FUZZERS := $(patsubst test/fuzz/%.c,$(B)/test/fuzz/%,$(FUZZ_C))
 all: $(OSSCD) $(OSSC) $(LIBOSSC) $(PRELOAD)
 
 .PHONY: tests-build
-tests-build: all $(STORE) $(UNITS) $(BENCHES) $(PROGRAMS) $(REPLAYS)
+tests-build: all $(STORE) $(UNITS) $(BENCHES) $(PROGRAMS) $(REFMODEL) $(REPLAYS)
 
 # ---- rules -----------------------------------------------------------------
 
@@ -178,6 +180,17 @@ $(B)/test/programs/%: test/programs/%.c $(LIBOSSC) Makefile
 	$(say) CC $<
 	$(Q)$(CC) $(CPPFLAGS) -Ilibclient/lib $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< \
 		$(if $(findstring capi,$<),-L$(B) -lossc -Wl$(comma)-rpath$(comma)'$$ORIGIN/../..') -lpthread
+
+# The reference model, and a library that makes it find something.  They know nothing of us either.
+$(B)/test/refmodel/refmodel: $(call obj,$(REFMODEL_C))
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ -lpthread
+
+$(B)/test/refmodel/flaw.so: test/refmodel/flaw.c Makefile
+	@mkdir -p $(@D)
+	$(say) CC $<
+	$(Q)$(CC) $(CPPFLAGS) $(filter-out -fsanitize=%,$(CFLAGS_ALL)) -fPIC -shared -o $@ $< -ldl
 
 $(B)/test/replay/%: $(B)/obj/test/fuzz/%.o $(B)/obj/test/fuzz/replay.o $(B)/liball.a
 	@mkdir -p $(@D)

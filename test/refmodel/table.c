@@ -1,0 +1,118 @@
+/*
+ * table.c - all operations: name, weight, what it does.  A new one is a row here.
+ */
+#include "test/refmodel/op_family.h"
+
+#include <stddef.h>
+
+/* clang-format off */
+#define ROW(name, weight) { #name, weight, op_##name }
+/* clang-format on */
+
+const struct op op_table[] = {
+	/* descriptors */
+	ROW(open, 90),
+	ROW(creat, 3),
+	ROW(close, 12),
+	ROW(dup, 16),
+	ROW(dup2, 16),
+	ROW(close_range, 3),
+	ROW(closefrom, 2),
+	ROW(reopen, 8),
+	ROW(audit, 4),
+	ROW(pass, 5),
+	ROW(lseek, 50),
+	ROW(fcntl, 20),
+	ROW(lock, 6),
+	ROW(flock, 5),
+	ROW(ioctl, 8),
+	ROW(poll, 6),
+	ROW(fadvise, 10),
+	ROW(sync, 1),
+	ROW(fd_change, 8),
+	/* bytes */
+	ROW(read, 90),
+	ROW(pread, 80),
+	ROW(readv, 15),
+	ROW(preadv, 15),
+	ROW(preadv2, 15),
+	ROW(shared_pread, 20),
+	ROW(direct_read, 4),
+	ROW(bad_read,
+	    0), /* a limit: a hit is copied in user space, so bad memory is a signal, not EFAULT */
+	ROW(write, 12),
+	ROW(pwrite, 8),
+	ROW(sendfile, 12),
+	ROW(copy_range, 4),
+	ROW(splice, 6),
+	/* names */
+	ROW(stat, 40),
+	ROW(fstat, 15),
+	ROW(statx, 20),
+	ROW(access, 15),
+	ROW(readlink, 10),
+	ROW(realpath, 12),
+	ROW(xattr, 6),
+	ROW(statfs, 5),
+	ROW(unlink, 15),
+	ROW(rename, 12),
+	ROW(mkdir, 10),
+	ROW(rmdir, 6),
+	ROW(symlink, 12),
+	ROW(link, 5),
+	ROW(truncate, 8),
+	ROW(chmod, 8),
+	ROW(utimes, 8),
+	ROW(mknod, 3),
+	ROW(chdir, 15),
+	ROW(fchdir, 6),
+	ROW(getcwd, 6),
+	/* directories */
+	ROW(opendir, 12),
+	ROW(fdopendir, 6),
+	ROW(readdir, 25),
+	ROW(rewinddir, 5),
+	ROW(seekdir, 12),
+	ROW(closedir, 3),
+	ROW(getdents, 3),
+	ROW(scandir, 6),
+	ROW(glob, 8),
+	ROW(nftw, 2),
+	ROW(fts, 2),
+	ROW(wordexp, 3),
+	/* mappings */
+	ROW(mmap, 25),
+	ROW(mmap_fixed, 10),
+	ROW(map_check, 30),
+	ROW(map_write, 20),
+	ROW(munmap, 15),
+	ROW(mremap, 10),
+	ROW(mprotect, 10),
+	ROW(madvise, 12),
+	ROW(mlock, 5),
+	ROW(map_io, 10),
+	/* streams */
+	ROW(fopen, 16),
+	ROW(fdopen, 6),
+	ROW(freopen, 5),
+	ROW(fclose, 4),
+	ROW(setvbuf, 6),
+	ROW(fread, 25),
+	ROW(fgets, 12),
+	ROW(fgetc, 12),
+	ROW(ungetc, 8),
+	ROW(getline, 8),
+	ROW(fscanf, 6),
+	ROW(fseek, 20),
+	ROW(ftell, 8),
+	ROW(fflush, 5),
+	ROW(fwrite, 6),
+	ROW(fgetws, 3),
+	/* processes */
+	ROW(fork, 3),
+	ROW(join, 40),
+	ROW(spawn_self, 2),
+	ROW(spawn_cat, 2),
+	ROW(popen, 1),
+};
+const unsigned op_count = LENGTH(op_table);
