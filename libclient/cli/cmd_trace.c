@@ -20,7 +20,7 @@
 struct trace {
 	const char *out_path; /* NULL: standard error */
 	bool only_summary;
-	char dir[64];
+	char dir[100];
 	struct sockaddr_un address;
 	int socket;
 	int signals; /* SIGCHLD, SIGTERM and SIGHUP */
