@@ -29,6 +29,13 @@ EXPORT ssize_t getdents64(int fd, void *buf, size_t len)
 }
 ALIAS(getdents, getdents64); /* musl's name */
 
+/* What POSIX made of it; a libc has no flags yet. */
+EXPORT ssize_t posix_getdents(int fd, void *buf, size_t len, int flags);
+ssize_t posix_getdents(int fd, void *buf, size_t len, int flags)
+{
+	return answer(flags != 0 ? -EOPNOTSUPP : read_entries(fd, buf, len));
+}
+
 EXPORT ssize_t getdirentries(int fd, char *buf, size_t len, off_t *base)
 {
 	off_t before = lseek(fd, 0, SEEK_CUR);

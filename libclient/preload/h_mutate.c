@@ -230,6 +230,19 @@ EXPORT int mknod(const char *path, mode_t mode, dev_t dev)
 	return mknodat(AT_FDCWD, path, mode, dev);
 }
 
+/* What programs built before glibc 2.33 call: the version names a layout of dev_t, which is one. */
+EXPORT int __xmknodat(int version, int dirfd, const char *path, mode_t mode, dev_t *dev);
+int __xmknodat(int version, int dirfd, const char *path, mode_t mode, dev_t *dev)
+{
+	return version == 0 ? mknodat(dirfd, path, mode, *dev) : (int)answer(-EINVAL);
+}
+
+EXPORT int __xmknod(int version, const char *path, mode_t mode, dev_t *dev);
+int __xmknod(int version, const char *path, mode_t mode, dev_t *dev)
+{
+	return __xmknodat(version, AT_FDCWD, path, mode, dev);
+}
+
 EXPORT int mkfifoat(int dirfd, const char *path, mode_t mode)
 {
 	return mknodat(dirfd, path, mode | S_IFIFO, 0);
@@ -242,6 +255,8 @@ EXPORT int mkfifo(const char *path, mode_t mode)
 
 EXPORT int truncate(const char *path, off_t len)
 {
+	if (len < 0)
+		return (int)answer(-EINVAL);
 	struct spot s;
 	long r;
 

@@ -20,10 +20,10 @@
 /* Bytes at `off`, or a negative errno. */
 static ssize_t read_at(const struct ofd *o, void *buf, size_t len, off_t off)
 {
-	if ((o->flags & O_PATH) != 0)
-		return -EBADF;
 	if (off < 0)
 		return -EINVAL;
+	if ((o->flags & O_PATH) != 0)
+		return -EBADF;
 	if ((uint64_t)off >= o->size)
 		return 0;
 	return file_read(o->file, buf, len < MAX_COUNT ? len : MAX_COUNT, (uint64_t)off);
@@ -133,10 +133,10 @@ static ssize_t readv_at(const struct ofd *o, const struct iovec *iov, int nr, of
 {
 	ssize_t total = total_of(iov, nr);
 
-	if ((o->flags & O_PATH) != 0)
-		return -EBADF;
 	if (off < 0)
 		return -EINVAL;
+	if ((o->flags & O_PATH) != 0)
+		return -EBADF;
 	if (total <= 0 || (uint64_t)off >= o->size)
 		return total < 0 ? total : 0;
 	if ((uint64_t)total > o->size - (uint64_t)off)
@@ -199,9 +199,11 @@ EXPORT ssize_t preadv2(int fd, const struct iovec *iov, int nr, off_t off, int f
 
 	if (o == NULL)
 		return answer(sys_call6(__NR_preadv2, fd, (long)iov, nr, off, 0, flags));
-	if ((flags & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT)) != 0)
+	/* The kernel judges the flags last, and not when nothing is to be read. */
+	r = (o->flags & O_PATH) != 0 || off < -1 ? 0 : total_of(iov, nr);
+	if (r > 0 && (flags & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT)) != 0)
 		r = -EOPNOTSUPP;
-	else if ((flags & RWF_NOWAIT) != 0)
+	else if (r > 0 && (flags & RWF_NOWAIT) != 0)
 		r = -EAGAIN; /* it may have to be downloaded */
 	else
 		r = off == -1 ? readv_next(o, fd, iov, nr) : readv_at(o, iov, nr, off);
@@ -262,36 +264,43 @@ EXPORT off_t lseek(int fd, off_t off, int whence)
 }
 ALIAS(lseek64, lseek);
 ALIAS(__lseek, lseek);
+ALIAS(llseek, lseek); /* for old programs: linkers no longer find it */
 
 /* ---- hints ----------------------------------------------------------------------------- */
 
-/* These two return their errno. */
+/* These two return their errno.  As the kernel's: an offset may be anything, only a length is judged. */
 static int advise(const struct ofd *o, off_t off, off_t len, int advice)
 {
 	uint64_t n = len > 0 ? (uint64_t)len : UINT64_MAX;
+	unsigned how = 0;
 
-	if (off < 0 || len < 0)
+	if ((o->flags & O_PATH) != 0)
+		return EBADF;
+	if (len < 0)
 		return EINVAL;
-	if ((uint64_t)off >= o->size)
-		return 0;
-	if (n > o->size - (uint64_t)off)
-		n = o->size - (uint64_t)off;
 	switch (advice) {
 	case POSIX_FADV_WILLNEED:
-		file_advise(o->file, (uint64_t)off, n, WIRE_ADVISE_WILLNEED);
-		return 0;
+		how = WIRE_ADVISE_WILLNEED;
+		break;
 	case POSIX_FADV_SEQUENTIAL:
-		file_advise(o->file, (uint64_t)off, n, WIRE_ADVISE_SEQUENTIAL);
-		return 0;
+		how = WIRE_ADVISE_SEQUENTIAL;
+		break;
 	case POSIX_FADV_RANDOM:
-		file_advise(o->file, (uint64_t)off, n, WIRE_ADVISE_RANDOM);
-		return 0;
+		how = WIRE_ADVISE_RANDOM;
+		break;
 	case POSIX_FADV_NORMAL:
 	case POSIX_FADV_NOREUSE:
 	case POSIX_FADV_DONTNEED:
 		return 0;
+	default:
+		return EINVAL;
 	}
-	return EINVAL;
+	if (off < 0 || (uint64_t)off >= o->size)
+		return 0;
+	if (n > o->size - (uint64_t)off)
+		n = o->size - (uint64_t)off;
+	file_advise(o->file, (uint64_t)off, n, how);
+	return 0;
 }
 
 EXPORT int posix_fadvise(int fd, off_t off, off_t len, int advice)

@@ -558,6 +558,34 @@ def test_tail_follows_a_store_file_by_polling(world):
         tail.communicate()
 
 
+def test_what_forks_inside_libc_keeps_descriptors_and_mappings_true(world):
+    """daemon() and forkpty(): 0 to 2 are no store files any more, a mapping stays what it was."""
+    mount = world.mount("s/").make()
+    out = mount.python("""
+        import mmap
+        f = os.open(D + "/f", os.O_RDONLY)
+        m = mmap.mmap(f, 0, mmap.MAP_PRIVATE, mmap.PROT_READ)
+        os.dup2(f, 0)
+        pid, terminal = os.forkpty()
+        if pid == 0:
+            os.write(1, os.read(0, 99) + m[:])
+            os._exit(0)
+        os.write(terminal, b"typed\\n")
+        seen = b""
+        while seen.count(b"\\n") < 3:
+            seen += os.read(terminal, 99)
+        print(seen, os.waitpid(pid, 0)[1], os.read(0, 9), flush=True)
+        os.lseek(f, 0, os.SEEK_SET)
+        end, to = os.pipe()
+        if os.fork() == 0:
+            os.write(to, repr((libc.daemon(0, 0), os.getcwd(), os.read(0, 9), m[:], os.read(f, 9))).encode())
+            os._exit(0)
+        os.close(to)
+        print(os.read(end, 999).decode(), os.wait()[1])
+        """)
+    assert out.splitlines() == ["b'typed\\r\\ntyped\\r\\nf\\r\\n' 0 b'f\\n'", "(0, '/', b'', b'f\\n', b'f\\n') 0"]
+
+
 STATS = """
         class Stat(ctypes.Structure):
             _fields_ = [("bytes", ctypes.c_char * 144)]
