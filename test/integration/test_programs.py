@@ -108,7 +108,7 @@ def test_the_states_are_what_they_are_called(stage):
     def cached(daemon):
         return daemon.status()["mounts"][0]["cached_bytes"]
     assert cached(stage.daemon("warm")) == stage.bytes
-    row = programs.Row("everything", 'cat "$D"/*.safetensors | sha256sum', None, b"")
+    row = programs.Row("everything", 'cat "$D"/*.safetensors | sha256sum', None, ())
     stage.outcome("small", row)
     assert 0 < cached(stage.daemon("small")) <= stage.bytes // 4
     stage.store.reset()

@@ -41,6 +41,7 @@ def main():
         print(ours.recv())
         worker.join()
         if sys.argv[2] == "fork":
+            f.seek(50)  # what went through the socket may have a position of its own
             queue = how.Queue()
             worker = how.Process(target=inherited, args=(m, f, queue))
             worker.start()

@@ -17,7 +17,12 @@ head -n -19998 "$D/text/lines.txt"; head -qn1 "$D"/src/*.c; head -n 3 < "$D/text
 #: tail
 tail -n 2 "$D/text/lines.txt"; tail -c 100 "$D/tokenizer.json"; tail -n +19999 "$D/text/lines.txt"; tail -c +3145000 "$D/gguf/model-q8_0.gguf" | md5sum
 tail -n 3 < "$D/text/words.txt"; tail -v -n1 "$D"/src/*.c; tail -c 5 < "$D/config.json"; tail "$D/empty"
+# A store file cannot be watched, nor can it change: tail is told so, and polls.
 #: tail -f
+#! tail: inotify resources exhausted
+#! tail: inotify cannot be used, reverting to polling
+#! tail: inotify resources exhausted
+#! tail: inotify cannot be used, reverting to polling
 sleep 0.3 & tail -s 0.1 -n 2 -f --pid=$! "$D/text/lines.txt"
 sleep 0.3 & tail -s 0.1 -c 20 -F --pid=$! "$D/text/words.txt"
 #: dd

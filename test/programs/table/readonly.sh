@@ -34,7 +34,7 @@ chmod 777 "$D/config.json" 2>&1; chown "$(id -u)" "$D/config.json" 2>&1; truncat
 #= 106
 #: ln
 ln "$D/config.json" hard 2>&1; ln -s x "$D/config.json" 2>&1; ln -sf x "$D/config.json" 2>&1; ls -A; wc -c < "$D/config.json"
-#= ln: failed to create hard link 'hard': Read-only file system
+#= ln: failed to create hard link 'hard' => 'DIR/config.json': Invalid cross-device link
 #= ln: failed to create symbolic link 'DIR/config.json': File exists
 #= ln: failed to create symbolic link 'DIR/config.json': Read-only file system
 #= 106
