@@ -104,3 +104,29 @@ long aio_register(int ring, unsigned op, void *arg, unsigned nr)
 	}
 	return r != 0 ? r : sys_call4(__NR_io_uring_register, ring, op, arg, nr);
 }
+
+/*
+ * liburing's, whose calls into the kernel are its own.  What it is not told of,
+ * a ring refuses to read: EBADF.
+ */
+struct io_uring;
+
+EXPORT int io_uring_register_files(struct io_uring *ring, const int *fds, unsigned nr);
+int io_uring_register_files(struct io_uring *ring, const int *fds, unsigned nr)
+{
+	__typeof(&io_uring_register_files) liburing = NEXT_LATE(io_uring_register_files);
+	int r = make_all_readable(fds, nr);
+
+	return r != 0 || liburing == NULL ? (r != 0 ? r : -ENOSYS) : liburing(ring, fds, nr);
+}
+
+EXPORT int io_uring_register_files_update(struct io_uring *ring, unsigned at, const int *fds,
+					  unsigned nr);
+int io_uring_register_files_update(struct io_uring *ring, unsigned at, const int *fds, unsigned nr)
+{
+	__typeof(&io_uring_register_files_update) liburing =
+		NEXT_LATE(io_uring_register_files_update);
+	int r = make_all_readable(fds, nr);
+
+	return r != 0 || liburing == NULL ? (r != 0 ? r : -ENOSYS) : liburing(ring, at, fds, nr);
+}

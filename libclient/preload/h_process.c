@@ -104,7 +104,6 @@ static int run(int dirfd, const char *path, char *const argv[], char *const envp
 		.flags = flags,
 		.envp = envp,
 	};
-	struct spot s;
 	int r;
 
 	if (process_is_store_program(dirfd, path, flags))
@@ -117,29 +116,37 @@ static int run(int dirfd, const char *path, char *const argv[], char *const envp
 	trace_exec(path);
 	r = (int)call_kernel(dirfd, path, argv, d.envp, flags);
 	trace_exec_failed(path, r);
-	if (r == -ENOENT && paths_on()) {
-		/* Its directory may be MODEL_DIR by another name, or not be on disk yet. */
-		paths_look(&s, dirfd, path, 0);
-		if (paths_again(&s) && s.kind == SPOT_FILE)
-			r = process_refuse();
-		paths_done(&s);
-	}
+	return r;
+}
+
+/* The same for a path that the program itself names: its directory may be MODEL_DIR by another name. */
+static int run_named(int dirfd, const char *path, char *const argv[], char *const envp[], int flags)
+{
+	int r = run(dirfd, path, argv, envp, flags);
+	struct spot s;
+
+	if (r != -ENOENT || !paths_on())
+		return r;
+	paths_look(&s, dirfd, path, 0);
+	if (paths_again(&s) && s.kind == SPOT_FILE)
+		r = process_refuse();
+	paths_done(&s);
 	return r;
 }
 
 EXPORT int execve(const char *path, char *const argv[], char *const envp[])
 {
-	return (int)answer(run(AT_FDCWD, path, argv, envp, 0));
+	return (int)answer(run_named(AT_FDCWD, path, argv, envp, 0));
 }
 
 EXPORT int execveat(int dirfd, const char *path, char *const argv[], char *const envp[], int flags)
 {
-	return (int)answer(run(dirfd, path, argv, envp, flags));
+	return (int)answer(run_named(dirfd, path, argv, envp, flags));
 }
 
 EXPORT int execv(const char *path, char *const argv[])
 {
-	return (int)answer(run(AT_FDCWD, path, argv, process_environ(), 0));
+	return (int)answer(run_named(AT_FDCWD, path, argv, process_environ(), 0));
 }
 
 EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
