@@ -543,6 +543,11 @@ size_t mount_snapshot_len(const struct mount *m)
 	return snapmem_len(m->snapshot);
 }
 
+bool mount_is_shared(const struct mount *m)
+{
+	return m->nr_users > 1;
+}
+
 const char *mount_oss_path(const struct mount *m)
 {
 	return m->oss_path;

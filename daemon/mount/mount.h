@@ -95,6 +95,8 @@ uint64_t mount_snapshot_serial(const struct mount *m);
 int mount_snapshot_fd(const struct mount *m); /* read-only; owned by the mount */
 size_t mount_snapshot_len(const struct mount *m);
 const char *mount_oss_path(const struct mount *m);
+/* More than one session holds it. */
+bool mount_is_shared(const struct mount *m);
 
 struct mount_file {
 	struct object *object; /* one reference and one use for the caller; NULL if size is 0 */

@@ -70,7 +70,10 @@ static void on_attached(struct mount *m, int error, const char *text, void *arg)
 		session_drop_mount(s, p->mount);
 		refuse_pending(p, error, text);
 	} else {
-		slog_info(s, "mounted %s", p->what);
+		slog_info(s, "mounted %s%s", p->what,
+			  !mount_is_shared(m) ? ""
+			  : p->is_secondary   ? ", as a secondary"
+					      : ": attached to the mount that others have made");
 		s->mounts[p->mount - 1].mount = m;
 		answer_mount(s, p, m);
 	}
@@ -159,6 +162,7 @@ static void begin_mount(struct session *s, const struct wire_head *req,
 		return;
 	}
 	p->mount = number;
+	p->is_secondary = (flags & WIRE_MOUNT_SECONDARY) != 0;
 	fill_spec(s, flags, strings, &spec);
 	r = mount_attach(s->all->mounts, &spec, on_attached, p, &p->attach);
 	if (r != 0)

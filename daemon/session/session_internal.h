@@ -62,6 +62,7 @@ struct pending {
 	uint32_t seq;
 	uint32_t mount;		     /* slot that is kept for it, or the one that is refreshed */
 	struct mount_attach *attach; /* MOUNT, SNAPSHOT */
+	bool is_secondary;	     /* MOUNT */
 	uint32_t object;	     /* VERIFY */
 	bool store_only;	     /* VERIFY: what the store says is enough */
 	uint64_t present;	     /* VERIFY: bytes seen last */

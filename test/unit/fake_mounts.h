@@ -197,6 +197,12 @@ size_t mount_snapshot_len(const struct mount *m)
 	return 4096;
 }
 
+bool mount_is_shared(const struct mount *m)
+{
+	(void)m;
+	return false;
+}
+
 const char *mount_oss_path(const struct mount *m)
 {
 	(void)m;
