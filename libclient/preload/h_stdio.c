@@ -115,6 +115,14 @@ static FILE *stream_of_spot(const struct spot *s, const char *mode)
 	return f;
 }
 
+/* How a path is looked at, for a stream that may make a file. */
+static unsigned paths_flags_of_mode(const char *mode)
+{
+	int flags = flags_of_mode(mode);
+
+	return flags < 0 ? 0 : open_paths_flags(flags);
+}
+
 /* A number whose closing we did not see; below /proc it may be a placeholder of somebody's. */
 static void opened_by_libc(const char *path, FILE *f)
 {
@@ -134,13 +142,14 @@ EXPORT FILE *fopen(const char *path, const char *mode)
 
 	if (!paths_on())
 		return libc(path, mode);
-	paths_look(&s, AT_FDCWD, path, 0);
+	paths_look(&s, AT_FDCWD, path, paths_flags_of_mode(mode));
 	do
 		f = s.kind >= SPOT_FILE ? stream_of_spot(&s, mode) : libc(path, mode);
 	while (f == NULL && errno_get() == ENOENT && paths_again(&s));
 	if (f != NULL && s.kind < SPOT_FILE)
 		opened_by_libc(path, f);
 	paths_done(&s);
+	trace_answer(__func__, f != NULL ? stream_fd(f) : -errno_get());
 	if (f != NULL)
 		errno_set(before);
 	return f;
@@ -176,7 +185,7 @@ EXPORT FILE *setmntent(const char *path, const char *mode)
 	struct spot s;
 	FILE *f = NULL;
 
-	paths_look(&s, AT_FDCWD, path, 0);
+	paths_look(&s, AT_FDCWD, path, paths_flags_of_mode(mode));
 	if (s.kind >= SPOT_FILE)
 		f = stream_of_spot(&s, mode);
 	else if (libc != NULL)
@@ -212,8 +221,8 @@ static int open_path(const char *path, const char *mode)
 	struct stat st;
 	struct spot s;
 
-	paths_look(&s, AT_FDCWD, path, 0);
-	if (s.kind == SPOT_NONE && sys_fstatat(AT_FDCWD, path, &st, 0) == -ENOENT)
+	paths_look(&s, AT_FDCWD, path, paths_flags_of_mode(mode));
+	if (s.kind < SPOT_FILE && sys_fstatat(AT_FDCWD, path, &st, 0) == -ENOENT)
 		(void)paths_again(&s);
 	if (s.kind >= SPOT_FILE)
 		fd = flags < 0 ? flags : open_spot(&s, flags);
@@ -257,6 +266,19 @@ static FILE *fail_reopen(int error, const char *mode, FILE *f)
 	return NULL;
 }
 
+/* A closed stream gets the lowest number, which our descriptor must not hold. */
+static int make_room(int fd, FILE *f)
+{
+	int other;
+
+	if (stream_fd(f) >= 0 && stream_fd(f) != fd)
+		return fd;
+	other = fcntl(fd, F_DUPFD_CLOEXEC, fd + 1);
+	if (other >= 0)
+		close(fd);
+	return other >= 0 ? other : fd;
+}
+
 /* libc opens a private copy; then the stream's descriptor is the one that shows the store file. */
 static FILE *reopen_copy(int fd, const char *mode, FILE *f)
 {
@@ -267,6 +289,7 @@ static FILE *reopen_copy(int fd, const char *mode, FILE *f)
 		close(fd);
 		return fail_reopen(r, mode, f);
 	}
+	fd = make_room(fd, f);
 	f = reopen_by_libc(link_of(fd, path), mode, f);
 	if (f != NULL) {
 		flags = sys_fcntl(stream_fd(f), F_GETFD, 0);

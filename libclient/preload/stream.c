@@ -364,8 +364,11 @@ void stream_detach(FILE *f)
 struct cookie *stream_before_close(FILE *f)
 {
 	/* Programs go on with stdin after closing it: then it is libc's own again. */
-	if (first_stdin != NULL && f == libc_stdin && stream_is_cookie(f))
+	if (first_stdin != NULL && f == libc_stdin) {
+		first_stdin->_fileno = -1;
 		libc_stdin = first_stdin;
+		first_stdin = NULL;
+	}
 	if (!stream_is_cookie(f) && stream_is_store(f))
 		fds_forget(stream_fd(f));
 	return take(f);

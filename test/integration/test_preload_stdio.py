@@ -110,6 +110,13 @@ def test_a_musl_program_reads_a_store_file_on_its_standard_input(part, world, mu
     assert world.both(musl_ops, part, stdin="text") == ("", "")
 
 
+def test_what_comes_after_a_stream_is_its_own(world, tmp_path):
+    musl = tmp_path / "ends"
+    subprocess.run(["musl-gcc", "-O1", "-D_GNU_SOURCE", "-o", musl, SOURCES / "stdio_ends.c"], check=True)
+    for program in PROGRAMS / "stdio_ends", musl:
+        assert world.both(program, stdin="text") == ("", "")
+
+
 @pytest.fixture(scope="module")
 def streams(tmp_path_factory):
     program = tmp_path_factory.mktemp("c++") / "streams"

@@ -464,10 +464,9 @@ static void say_file(FILE *f, FILE *was)
 		return;
 	}
 	fstat(fileno(f), &st);
-	say(" fd %d cloexec %d size %lld blocks %d regular %d tell %ld eof %d error %d\n",
-	    fileno(f), fcntl(fileno(f), F_GETFD), (long long)st.st_size,
-	    st.st_size > 0 ? st.st_blocks > 0 : 0, S_ISREG(st.st_mode), ftell(f), feof(f) != 0,
-	    ferror(f) != 0);
+	say(" fd %d cloexec %d size %lld blocks %d links %d tell %ld eof %d error %d\n", fileno(f),
+	    fcntl(fileno(f), F_GETFD), (long long)st.st_size, st.st_size > 0 ? st.st_blocks > 0 : 0,
+	    (int)st.st_nlink, ftell(f), feof(f) != 0, ferror(f) != 0);
 	say_line(f);
 	fseek(f, 3, SEEK_SET);
 	say_line(f);
