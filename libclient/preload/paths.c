@@ -5,6 +5,7 @@
 #include "libclient/core/sys.h"
 #include "libclient/core/view.h"
 #include "libclient/preload/fds.h"
+#include "libclient/preload/known.h"
 #include "libclient/preload/pathtext.h"
 #include "libclient/preload/search.h"
 #include "libclient/preload/selfpath.h"
@@ -163,10 +164,29 @@ static bool look_at_own(struct spot *s)
 	return s->kind >= SPOT_FILE || set_error(s, -ESTALE);
 }
 
+/* A name relative to a directory of the mount (AT_FDCWD: the process stands in one).  As below. */
+static bool look_below(struct spot *s)
+{
+	char buf[PATH_MAX];
+	const char *rest;
+	struct stat now;
+	uint32_t entry;
+	int error;
+
+	if (s->dirfd != AT_FDCWD && s->snap == NULL)
+		s->snap = store_snap(&error);
+	if (s->snap != NULL && known_entry(s->dirfd, s->snap, &entry, &now))
+		return walk(s, entry, s->path);
+	if (!skeleton_rest(s->dirfd, buf, sizeof(buf), &rest))
+		return true;
+	if (s->snap != NULL && paths_walk(s, rest, "") && s->kind == SPOT_DIR)
+		known_note(s->dirfd, s->snap, s->entry, &now);
+	return paths_walk(s, rest, s->path) || s->kind != SPOT_NONE;
+}
+
 /* What the text says.  False: the path goes through MODEL_DIR and climbs. */
 static bool look_at_text(struct spot *s)
 {
-	char buf[PATH_MAX];
 	const char *rest;
 
 	if (s->path[0] == '/') {
@@ -174,12 +194,10 @@ static bool look_at_text(struct spot *s)
 			return true;
 		return paths_walk(s, "", rest) || s->kind != SPOT_NONE;
 	}
-	if (s->dirfd == AT_FDCWD ? __atomic_load_n(&cwd_inside, __ATOMIC_RELAXED) == 0
-				 : !fds_is_dir(s->dirfd))
-		return true;
-	if (!skeleton_rest(s->dirfd, buf, sizeof(buf), &rest))
-		return true;
-	return paths_walk(s, rest, s->path) || s->kind != SPOT_NONE;
+	if (s->dirfd == AT_FDCWD ? __atomic_load_n(&cwd_inside, __ATOMIC_RELAXED) != 0
+				 : fds_is_dir(s->dirfd))
+		return look_below(s);
+	return true;
 }
 
 /* Can a symbolic link on the way, or the path's own, lead past the store to what is local? */
