@@ -156,6 +156,9 @@ static int attach(void)
 		__atomic_store_n(&attached, 1, __ATOMIC_RELAXED);
 		return 0;
 	}
+	/* The program's own shortage, which may be over at once, is not remembered. */
+	if (r == -EMFILE || r == -ENFILE || r == -ENOMEM)
+		return r;
 	failed_error = translate(r, true);
 	__atomic_store_n(&failed_ms, sys_now_ms(), __ATOMIC_RELEASE);
 	return failed_error;
