@@ -60,10 +60,11 @@ class Place:
         self.works.mkdir()
         (base / "home").mkdir(exist_ok=True)
         (base / "temp").mkdir(exist_ok=True)
-        env = daemon.preload() if daemon else {k: v for k, v in os.environ.items() if not k.startswith("OSS")}
-        for name in "LD_PRELOAD", "ENABLE_CONNECTOR", "MODEL_DIR", "BASH_ENV", "GIT_DIR", "PYTHONPATH", "CDPATH":
-            if daemon is None or name.startswith(("BASH", "GIT", "PYTHON", "CDP")):
-                env.pop(name, None)
+        env = daemon.preload() if daemon else dict(os.environ)
+        hidden = ["BASH_ENV", "GIT_DIR", "PYTHONPATH", "CDPATH"]
+        if daemon is None:
+            hidden += ["LD_PRELOAD", "ENABLE_CONNECTOR", "MODEL_DIR"]
+        env = {k: v for k, v in env.items() if k not in hidden}
         # The distribution's own programs: not what a developer has put before them.
         self.env = env | {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(base / "home"), "TMPDIR": str(base / "temp"),

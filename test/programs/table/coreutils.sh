@@ -85,13 +85,13 @@ cp "$D/text" nothing; cp -b "$D/src/plus.h" config.json; cp < "$D/config.json" /
 cp -a "$D" copy; diff -r "$D" copy && echo same; cp -a "$D"/odd* .; cp -a "$D/config.json" x
 #: cp --sparse
 cp --sparse=always "$D"/sparse/* .; stat -c '%n %s %b' zeros; cp --sparse=never "$D/sparse/zeros" full; stat -c '%s %b' full; cp "$D/sparse/holes" auto; cmp auto "$D/sparse/holes" && echo same
-#: shred, truncate, fallocate from a size
+#: truncate, touch and chmod by the example of a store file
 truncate -r "$D/tokenizer.json" sized; stat -c %s sized; touch -r "$D/config.json" timed; chmod --reference="$D/config.json" timed
 #: shuf
 shuf --random-source="$D/gguf/model-q8_0.gguf" "$D/text/words.txt" | md5sum; shuf -n 3 --random-source="$D/tokenizer.json" < "$D/text/numbers.txt"; shuf "$D/text/words.txt" | sort | md5sum
 #: comm, join, paste
 comm "$D/text/left.txt" "$D/text/right.txt" | md5sum; comm -12 <(sort "$D/text/words.txt") "$D/text/left.txt"; join "$D/text/left.txt" "$D/text/right.txt"; join -v1 "$D/text/left.txt" - < "$D/text/right.txt" | md5sum; paste "$D/text/left.txt" "$D/text/right.txt" | md5sum; paste -s "$D/src/plus.h" "$D/empty"; paste - - < "$D/src/hello.c"
-#: nl, fold, fmt, pr, expand, column
+#: nl, fold, fmt, pr, expand
 nl "$D/src/hello.c"; fold -w 1000 "$D/text/long line.txt" | md5sum; fmt "$D/web/page 2.html" | md5sum; pr -t -3 "$D/text/numbers.txt" | md5sum; expand "$D/src/hello.c"; unexpand -a "$D/text/lines.txt" | md5sum; ptx "$D/src/plus.h"
 #: cut, tr, tsort, numfmt, base64
 cut -d ' ' -f 2 "$D/text/lines.txt" | md5sum; cut -b 3-5 < "$D/text/words.txt" | md5sum; tr a-z A-Z < "$D/text/words.txt" | md5sum; tsort "$D/text/left.txt" | wc -l; base64 "$D/gguf"/* | md5sum; base32 < "$D/config.json"; basenc --base16 "$D/empty" "$D/x"; numfmt --to=iec < "$D/text/numbers.txt" | md5sum
@@ -102,8 +102,8 @@ t() { test "$@"; echo "$* $?"; }
 for f in config.json empty none src text/lines.txt/; do for o in -e -f -d -s -r -w -x -h -b -c -p -S -O -G -N; do [ $o = -w ] || [ $o = -N ] || t $o "$D/$f"; done; done
 t "$D/config.json" -ot "$D/text/lines.txt"; t "$D/text/lines.txt" -nt "$D/config.json"; t "$D/config.json" -ef "$D/src/../config.json"; t "$D/empty" -ef "$D/config.json"; /usr/bin/test -r "$D/src/plus.c"; echo $?; /usr/bin/[ -s "$D/empty" ]; echo $?
 #: timeout, nohup, nice, env, stdbuf: programs that start others
-timeout 50 md5sum "$D/config.json"; nice cat "$D/src/plus.h"; env -u HOME head -n1 "$D/src/hello.c"; nohup wc -c "$D/empty" < "$D/empty"; stdbuf -oL sed p "$D/src/plus.h"; chroot_ok=1 setsid -w wc -l "$D/src/plus.c"
-#: pathchk, basename, dirname, pwd, mktemp
+timeout 50 md5sum "$D/config.json"; nice cat "$D/src/plus.h"; env -u HOME head -n1 "$D/src/hello.c"; nohup wc -c "$D/empty" < "$D/empty"; stdbuf -oL sed p "$D/src/plus.h"; setsid -w wc -l "$D/src/plus.c"
+#: pathchk, basename, dirname, pwd
 cd "$D/src/sub" && pwd && pwd -P && /bin/pwd; basename "$PWD"; dirname "$D/x"; pathchk "$D/config.json"; cd ..; pwd
 #: df
 df --output=target "$D/config.json" > a; df --output=target "$D" > b; cmp a b && rm a b; df "$D/none"

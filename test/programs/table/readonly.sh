@@ -61,10 +61,11 @@ find "$D/many/0" -name 'f00*' -delete 2>&1 | sort | head -n 1; find "$D/many/0" 
 #= find: cannot delete ‘DIR/many/0/f000’: Read-only file system
 #= 4
 #: local files beside the store's
-echo mine > "$D/text/mine"; cat "$D/text/mine"; ls "$D/text" | grep -c .; mkdir "$D/own" && cp "$D/src/plus.h" "$D/own/" && cat "$D/own/plus.h"; mv "$D/own/plus.h" "$D/own/x" && ln "$D/own/x" y && stat -c %h y && mktemp -d "$D/own/XXXXXX" | grep -c own; rm -r "$D/own" "$D/text/mine" y; find "$D" -name mine
+echo mine > "$D/text/mine"; cat "$D/text/mine"; ls "$D/text" | grep -c .; mkdir "$D/own" && cp "$D/src/plus.h" "$D/own/" && cat "$D/own/plus.h"; mv "$D/own/plus.h" "$D/own/x" && ln "$D/own/x" y && stat -c %h y && mktemp -d "$D/own/XXXXXX" | grep -c own; rm -r "$D/own" "$D/text/mine" y; find "$D" -name mine; t=$(mktemp "$D/src/XXXXXX") && echo made > "$t" && cat "$t" && rm "$t"
 #= mine
 #= 11
 #= int plus(int a, int b);
 #= #define GREETING "hello from the bucket"
 #= 2
 #= 1
+#= made

@@ -17,7 +17,7 @@ cd "$D" && tar --sort=name -cf "$W/a.tar" --mtime=@1 --owner=0 --group=0 --numer
 rsync -a "$D/" copy/; rsync -ai "$D/" copy/; diff -r "$D" copy && echo same; rsync -rt --checksum -i "$D/text/" copy/text/; rsync -a --delete --exclude='*.txt' --stats "$D/text" "$D/src" other/ | grep -E '^(Number of (reg|created)|Total file size)'; rsync -rni "$D/" other/ | sort
 #: rsync, changed copies
 rsync -a "$D/arrays" .; printf X | dd of=arrays/square.npy bs=1 seek=99999 conv=notrunc status=none 2>/dev/null || { chmod u+w arrays/square.npy; printf X | dd of=arrays/square.npy bs=1 seek=99999 conv=notrunc status=none; }; rsync -a --no-whole-file --inplace -c "$D/arrays" .; cmp arrays/square.npy "$D/arrays/square.npy" && echo same; rsync -S "$D/sparse/zeros" . && du -k zeros; rsync -R "$D/./src/sub/deep.h" .; rsync --list-only "$D/src/" | awk '/^-/{print $1, $2, $3, $4, $5}'; rsync "$D/none" . 2>&1 | grep -c 'No such file'; rsync --files-from=<(cd "$D" && ls text/*.txt) "$D" chosen
-#: cpio, pax: none; ar
+#: ar
 ar t "$D/bin/libplus.a"; ar p "$D/bin/libplus.a" plus.o | md5sum; ar x "$D/bin/libplus.a" && cmp plus.o "$D/bin/plus.o" && ar rcsD mine.a "$D/bin/plus.o" && ranlib -D mine.a && nm -s mine.a
 #: zip, unzip
 (cd "$D" && find . -type f | sort | zip -qX -@ "$W/all.zip"); unzip -qqt all.zip; unzip -Z1 all.zip | md5sum; rm all.zip; unzip -l "$D/archives/files.zip"; unzip -q "$D/archives/files.zip" -d out; unzip -p "$D/archives/files.zip" lines.txt | md5sum; zip -q -j -r - "$D/src" | wc -c > /dev/null; zipinfo "$D/archives/files.zip"; zip -T "$D/archives/files.zip" -q; unzip -q "$D/none.zip" 2>&1 | sed 's/,.*//' | head -n 1; zipgrep 'line 77 ' "$D/archives/files.zip" lines.txt
@@ -35,7 +35,7 @@ cp "$D/src/hello.c" h.c; chmod u+w h.c; sed s/hello/bye/ "$D/src/plus.h" > p; di
 sed -n 2,3p "$D/text/lines.txt"; sed -f "$D/src/edit.sed" "$D/text/lines.txt"; sed '$!d' "$D"/text/*.txt; sed -s -n '$=' "$D"/src/*.c; sed = < "$D/src/plus.h"; sed -n "r $D/src/plus.h" <<< x; sed "R $D/text/left.txt" "$D/src/plus.h"; sed -n "/two/w out" "$D/text/crlf.txt"; sed -z 's/\n/,/g' "$D/src/plus.c"; sed 1q "$D/none" "$D/src/plus.c"; sed p "$D/src"
 #: mawk and gawk
 for awk in mawk gawk; do $awk -f "$D/src/sums.awk" "$D/text/numbers.txt"; $awk 'FNR == 1 { print FILENAME, $0 }' "$D"/src/*.c; $awk 'NR == FNR { a[$1] = $2; next } $1 in a { n++ } END { print n }' "$D/text/left.txt" "$D/text/right.txt"; $awk -v f="$D/text/left.txt" 'BEGIN { while ((getline l < f) > 0) n++; close(f); getline l < f; print n, l; "wc -l < \"" f "\"" | getline c; print c; while ((getline l < "none") > 0); }'; $awk '{ n[$1]++ } END { for (w in n) print w, n[w] }' < "$D/text/words.txt" | sort; done; gawk -b 'BEGIN { RS = "\0" } END { print NR }' "$D/gguf/model-q8_0.gguf"; gawk 'ENDFILE { print FNR }' "$D"/text/*.txt; gawk "@include \"$D/src/sums.awk\"" "$D/text/numbers.txt"
-#: xxd, hexdump
+#: xxd
 xxd -s 100 -l 64 "$D/gguf/model-q8_0.gguf"; xxd -p "$D/config.json" | xxd -r -p | cmp - "$D/config.json" && echo same; xxd < "$D/src/plus.h"; xxd -b -c 4 "$D/text/crlf.txt"; xxd -i < "$D/src/plus.c"; xxd -s -16 "$D/tokenizer.json"
 #: jq
 jq -c . "$D/config.json"; jq '.model.vocab | length' "$D/tokenizer.json"; jq -r .hidden_size < "$D/config.json"; jq -s -c 'map(keys)' "$D"/*n_config.json "$D/config.json"; jq -n -c --slurpfile a "$D/config.json" '$a'; jq . "$D/none"
