@@ -143,10 +143,12 @@ int pidfd_spawn(int *ret, const char *path, const posix_spawn_file_actions_t *ac
 {
 	spawn_function *libc = NEXT_LIKE(pidfd_spawn, posix_spawn);
 	pid_t pid;
+	int r;
 
 	if (libc != NULL)
 		return spawn_path(libc, ret, path, actions, attr, argv, envp);
-	return open_pidfd(posix_spawn(&pid, path, actions, attr, argv, envp), pid, ret);
+	r = posix_spawn(&pid, path, actions, attr, argv, envp);
+	return open_pidfd(r, pid, ret);
 }
 
 EXPORT int pidfd_spawnp(int *ret, const char *file, const posix_spawn_file_actions_t *actions,
@@ -156,10 +158,12 @@ int pidfd_spawnp(int *ret, const char *file, const posix_spawn_file_actions_t *a
 {
 	spawn_function *libc = NEXT_LIKE(pidfd_spawnp, posix_spawnp);
 	pid_t pid;
+	int r;
 
 	if (libc != NULL)
 		return spawn_search(libc, ret, file, actions, attr, argv, envp);
-	return open_pidfd(posix_spawnp(&pid, file, actions, attr, argv, envp), pid, ret);
+	r = posix_spawnp(&pid, file, actions, attr, argv, envp);
+	return open_pidfd(r, pid, ret);
 }
 
 /* ---- file actions ---------------------------------------------------------------------------- */
@@ -267,11 +271,13 @@ EXPORT int posix_spawn_file_actions_addchdir_np(posix_spawn_file_actions_t *acti
 {
 	return add_chdir(NEXT(posix_spawn_file_actions_addchdir_np), actions, path);
 }
+ALIAS(posix_spawn_file_actions_addchdir, posix_spawn_file_actions_addchdir_np);
 
 EXPORT int posix_spawn_file_actions_addfchdir_np(posix_spawn_file_actions_t *actions, int fd)
 {
 	return add_fchdir(NEXT(posix_spawn_file_actions_addfchdir_np), actions, fd);
 }
+ALIAS(posix_spawn_file_actions_addfchdir, posix_spawn_file_actions_addfchdir_np);
 
 /* ---- the shell -------------------------------------------------------------------------------- */
 

@@ -254,6 +254,59 @@ def test_system_popen_and_cwd_of_a_spawned_program(shared):
     assert out == "b'inner\\n'\nb'inner\\n'\n"
 
 
+SPAWN = r"""
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+extern char **environ;
+int pidfd_spawnp(int *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *, char *const *,
+		 char *const *) __attribute__((weak));
+
+int main(int argc, char **argv)
+{
+	char *args[] = { argv[2], argv[3], argv[4], NULL };
+	posix_spawn_file_actions_t a;
+	siginfo_t info;
+	int r, status, i, fd;
+	pid_t pid;
+
+	(void)argc;
+	posix_spawn_file_actions_init(&a);
+	posix_spawn_file_actions_addchdir_np(&a, argv[1]);
+	posix_spawn_file_actions_addopen(&a, 0, "inner.txt", O_RDONLY, 0);
+	for (i = 0; i < 2; i++) {
+		r = posix_spawnp(&pid, argv[2], &a, NULL, args, environ);
+		if (r != 0 || waitpid(pid, &status, 0) != pid)
+			return printf("%s\n", strerror(r));
+	}
+	posix_spawn_file_actions_destroy(&a);
+	if (pidfd_spawnp == NULL)
+		return 0;
+	posix_spawn_file_actions_init(&a);
+	posix_spawn_file_actions_addchdir_np(&a, argv[1]);
+	posix_spawn_file_actions_addopen(&a, 0, "inner.txt", O_RDONLY, 0);
+	r = pidfd_spawnp(&fd, argv[2], &a, NULL, args, environ);
+	if (r != 0 || waitid(P_PIDFD, fd, &info, WEXITED) != 0)
+		return printf("%s\n", strerror(r));
+	return 0;
+}
+"""
+
+
+def test_actions_that_enter_a_directory_and_open_a_file_there(shared, tmp_path):
+    """The same actions for two programs: each has an offset of its own."""
+    (tmp_path / "spawn.c").write_text(SPAWN)
+    subprocess.run(["gcc", "-O1", "-o", tmp_path / "spawn", tmp_path / "spawn.c"], check=True)
+    for argv in ["busybox", "cat"], ["cat"]:
+        out = shared.run(tmp_path / "spawn", shared.path("sub"), *argv)
+        assert out.stdout == b"inner\n" * 3, out
+
+
 # ---- the daemon gone, the file changed -------------------------------------------------------
 
 @pytest.fixture
