@@ -21,17 +21,25 @@
 
 #define PAGE MAPPING_PAGE
 
+#define MAX_LEN ((size_t)1 << 57) /* no address space has more */
+
+/* In the kernel's order. */
 static int judge(const struct ofd *o, const struct wish *w)
 {
 	int type = w->flags & MAP_TYPE;
 
+	if ((w->off & (PAGE - 1)) != 0)
+		return -EINVAL;
 	if ((o->flags & O_PATH) != 0)
 		return -EBADF;
-	if (w->len == 0 || w->off < 0 || (w->off & (PAGE - 1)) != 0 ||
-	    (type != MAP_SHARED && type != MAP_PRIVATE && type != MAP_SHARED_VALIDATE))
+	if ((w->flags & MAP_HUGETLB) != 0 || w->len == 0)
 		return -EINVAL;
-	if (w->len > (size_t)INT64_MAX - (size_t)w->off - PAGE)
+	if (w->len > MAX_LEN)
+		return -ENOMEM;
+	if (w->off < 0 || w->len > (size_t)INT64_MAX - (size_t)w->off - PAGE)
 		return -EOVERFLOW;
+	if (type != MAP_SHARED && type != MAP_PRIVATE && type != MAP_SHARED_VALIDATE)
+		return -EINVAL;
 	if (type != MAP_PRIVATE && (w->prot & PROT_WRITE) != 0)
 		return -EACCES;
 	return 0;
@@ -280,29 +288,10 @@ EXPORT void *mremap(void *addr, size_t old_len, size_t len, int flags, ...)
 	return (void *)answer(remap_others(&m));
 }
 
+/* As on any file that is open for reading. */
 EXPORT int remap_file_pages(void *addr, size_t len, int prot, size_t pgoff, int flags)
 {
-	struct piece p;
-	struct wish w;
-	void *mem;
-
-	if (!maps_touch((uintptr_t)addr, len) ||
-	    !maps_take((uintptr_t)addr, (uintptr_t)addr + len, &p))
-		return (int)answer(sys_call5(__NR_remap_file_pages, addr, len, prot, pgoff, flags));
-	/* Other chunks show up, which need a claim of their own: as a mapping over the old one. */
-	w = (struct wish){
-		.addr = (void *)((uintptr_t)addr & ~(uintptr_t)(PAGE - 1)),
-		.len = len & ~(size_t)(PAGE - 1),
-		.prot = p.prot,
-		.flags = MAP_SHARED | MAP_FIXED,
-		.off = (off_t)(pgoff * PAGE),
-	};
-	if (prot != 0 || w.len == 0 || (p.flags & MAPS_SHARED) == 0 ||
-	    p.start > (uintptr_t)w.addr || p.end < (uintptr_t)w.addr + w.len ||
-	    pgoff > (size_t)INT64_MAX / PAGE - w.len / PAGE)
-		mem = (void *)(long)-EINVAL;
-	else
-		mem = mapping_make(p.hold->file, &w);
-	hold_put(p.hold);
-	return (int)answer(sys_is_error(mem) ? (int)(long)mem : 0);
+	if (maps_has((uintptr_t)addr, len))
+		return (int)answer(-EINVAL);
+	return (int)answer(sys_call5(__NR_remap_file_pages, addr, len, prot, pgoff, flags));
 }

@@ -1,9 +1,11 @@
 #include "libclient/preload/lazystate.h"
 
 #include "libclient/core/file.h"
+#include "libclient/core/link.h"
 #include "libclient/core/mem.h"
 #include "libclient/core/sys.h"
 #include "libclient/core/text.h"
+#include "libclient/core/view.h"
 #include "libclient/preload/faults.h"
 #include "libclient/preload/lazy.h"
 #include "libclient/preload/mapping.h"
@@ -54,16 +56,23 @@ static int fill_window(const struct window *w)
 		uintptr_t end = w->end < p.end ? w->end : p.end;
 
 		r = fill_range(w, start, end);
-		/* The kernel takes one area at a time; mlock() and others cut areas. */
-		if (r == -ENOENT && end - start > PAGE)
-			r = fill_range(w, w->page, w->page + PAGE);
+		/* The kernel takes one area at a time; mlock(), fork and others cut areas. */
+		while (r == -ENOENT && end - start > PAGE) {
+			uintptr_t half = (end - start) / 2 & ~(uintptr_t)(PAGE - 1);
+
+			if (w->page < start + half)
+				end = start + half;
+			else
+				start += half;
+			r = fill_range(w, start, end);
+		}
 	}
 	faults_wake(w->page, PAGE);
 	maps_leave(signals);
 	return r;
 }
 
-/* The whole chunk, from the file's own memory.  -ESTALE: that is not what is mapped. */
+/* The whole chunk, from the file's own memory.  -EXDEV: that is not what is mapped. */
 static int show_chunk(const struct piece *p, uintptr_t page)
 {
 	struct file *f = p->hold->file;
@@ -85,7 +94,7 @@ static int show_chunk(const struct piece *p, uintptr_t page)
 	end = mapping_pages(file_size(f)) < end ? mapping_pages(file_size(f)) : end;
 	if (pin.memory_ino != p->hold->memory_ino || pin.memory_dev != p->hold->memory_dev ||
 	    off < first || off >= end) {
-		r = -ESTALE;
+		r = -EXDEV;
 	} else {
 		w.start = off - first < page - p->start ? page - (off - first) : p->start;
 		w.end = page + (end - off);
@@ -96,16 +105,20 @@ static int show_chunk(const struct piece *p, uintptr_t page)
 	return r;
 }
 
-int lazy_copy_pages(const struct piece *p, uintptr_t page, unsigned char *buf)
+int lazy_copy_pages(const struct piece *p, uintptr_t page, unsigned char *buf, bool wait)
 {
 	uintptr_t start = page & ~(uintptr_t)(LAZY_COPY_LEN - 1);
 	struct window w = { .hold = p->hold, .page = page, .bytes = buf };
+	struct file *f = p->hold->file;
+	uint32_t missing;
 	uint64_t off;
+	size_t len;
 	ssize_t n;
 
 	w.start = start > p->start ? start : p->start;
 	off = offset_of(p, w.start);
-	n = file_read(p->hold->file, buf, LAZY_COPY_LEN - (w.start - start), off);
+	len = LAZY_COPY_LEN - (w.start - start);
+	n = wait ? file_read(f, buf, len, off) : file_read_try(f, buf, len, off, &missing);
 	if (n < 0)
 		return (int)n;
 	if ((uintptr_t)n <= page - w.start)
@@ -146,13 +159,19 @@ static void lose_page(const struct piece *p, uintptr_t page)
 
 static int serve_page(const struct piece *p, uintptr_t page, unsigned char *buf)
 {
-	int r = show_chunk(p, page);
+	struct link *link = view_link(file_view(p->hold->file));
+	int r;
 
-	/*
-	 * Too much is pinned, or there is another memory by now, or no daemon: what can be read
-	 * can be copied, as a read is right without a claim.
-	 */
-	return r != 0 ? lazy_copy_pages(p, page, buf) : 0;
+	/* The daemon is gone, its memory is not: what had come can be read, and copied. */
+	if (link_serial(link) == 0 && lazy_copy_pages(p, page, buf, false) == 0)
+		return 0;
+	r = show_chunk(p, page);
+	/* Too much is pinned, or the daemon's memory is another by now. */
+	if (r == -ENOSPC || r == -EXDEV || r == -EFAULT)
+		return lazy_copy_pages(p, page, buf, true);
+	if (r != 0 && lazy_copy_pages(p, page, buf, false) == 0)
+		return 0;
+	return r;
 }
 
 static void serve(uintptr_t page, unsigned char *buf)

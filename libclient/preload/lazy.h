@@ -40,7 +40,8 @@ int lazy_complete(uintptr_t start, size_t len);
 /*
  * Around fork.  Children do not get the memory from the kernel, as their faults
  * would not be served: they map and register it again, at the same addresses.
- * What the program has written is completed first.  A negative errno: do not fork.
+ * Only pages that the program has written come from the kernel.  A negative errno:
+ * do not fork.
  */
 int lazy_before_fork(struct lazy_fork **ret);
 void lazy_in_parent(struct lazy_fork *l);

@@ -100,7 +100,7 @@ static int make_own(const struct piece *p, size_t want)
 		return -ENOMEM;
 	for (page = p->start; page < end && r == 0;
 	     page = (page & ~(uintptr_t)(LAZY_COPY_LEN - 1)) + LAZY_COPY_LEN)
-		r = lazy_copy_pages(p, page, buf);
+		r = lazy_copy_pages(p, page, buf, true);
 	if (r == 0)
 		r = (int)sys_call3(__NR_mprotect, p->start, end - p->start,
 				   p->prot | PROT_READ | PROT_WRITE);
@@ -153,38 +153,44 @@ int lazy_complete(uintptr_t start, size_t len)
 
 struct entry {
 	struct piece piece;
-	int fd;	  /* of the memory; -1: none */
-	bool own; /* with pages of the program's own: the kernel gives it to the child */
+	int fd;	       /* of the memory; -1: none */
+	bool borrowed; /* that is an earlier entry's */
+	bool own;      /* all pages are the program's own: the kernel gives them to the child */
 };
 
 struct lazy_fork {
 	unsigned nr, cap;
+	bool in_child;
 	struct entry *entries;
+};
+
+#define NR_RUNS_MAX 256u /* of one piece: each becomes an area of its own */
+
+/* What /proc says of pages, some at a time. */
+struct scan {
+	int fd;
+	uintptr_t first, end; /* of the pages in `entries` */
+	uint64_t entries[512];
 };
 
 #define PAGEMAP_PRESENT (3ull << 62) /* or swapped out */
 #define PAGEMAP_FILE	(1ull << 61)
 
-/* Has the program written there?  True when that cannot be found out. */
-static bool has_own_pages(const struct piece *p)
+/* Is the page one that the program has written?  -EIO: that cannot be found out. */
+static int is_own(struct scan *s, uintptr_t page)
 {
-	uint64_t entries[512];
-	uintptr_t page = p->start;
-	bool found = false;
-	int fd = sys_openat(AT_FDCWD, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC, 0);
-	ssize_t n, i;
+	uint64_t entry;
+	ssize_t n;
 
-	if (fd < 0)
-		return true;
-	while (!found && page < p->end) {
-		n = sys_pread(fd, entries, sizeof(entries), (int64_t)(page / PAGE * 8)) / 8;
-		found = n <= 0;
-		for (i = 0; i < n && page < p->end; i++, page += PAGE)
-			found |= (entries[i] & PAGEMAP_PRESENT) != 0 &&
-				 (entries[i] & PAGEMAP_FILE) == 0;
+	if (page < s->first || page >= s->end) {
+		n = sys_pread(s->fd, s->entries, sizeof(s->entries), (int64_t)(page / PAGE * 8));
+		if (n < 8)
+			return -EIO;
+		s->first = page;
+		s->end = page + (uintptr_t)(n / 8) * PAGE;
 	}
-	sys_close(fd);
-	return found;
+	entry = s->entries[(page - s->first) / PAGE];
+	return (entry & PAGEMAP_PRESENT) != 0 && (entry & PAGEMAP_FILE) == 0;
 }
 
 static struct entry *add_entry(struct lazy_fork *l, const struct piece *p)
@@ -206,18 +212,46 @@ static struct entry *add_entry(struct lazy_fork *l, const struct piece *p)
 	return &l->entries[l->nr++];
 }
 
-/* Ready for the child: its own pages in place, or a descriptor to map it from. */
+/* Forget the entries from `first` on; the kernel keeps from children what was theirs to have. */
+static void drop_entries(struct lazy_fork *l, unsigned first)
+{
+	unsigned i;
+
+	for (i = first; i < l->nr; i++) {
+		struct entry *e = &l->entries[i];
+
+		if (e->own && !l->in_child)
+			sys_madvise((void *)e->piece.start, e->piece.end - e->piece.start,
+				    MADV_DONTFORK);
+		if (e->fd >= 0 && !e->borrowed)
+			sys_close(e->fd);
+		hold_put(e->piece.hold);
+	}
+	l->nr = first;
+}
+
+static bool lazy_is(uintptr_t page)
+{
+	struct piece p;
+
+	return maps_find(page, page + PAGE, &p) && (p.flags & MAPS_LAZY) != 0;
+}
+
+/* Ready for the child: its own pages from the kernel, or a descriptor to map the others from. */
 static int prepare(struct lazy_fork *l, struct entry *e)
 {
 	struct pin which;
+	struct entry *before;
 
 	if (e->own)
 		return sys_madvise((void *)e->piece.start, e->piece.end - e->piece.start,
 				   MADV_DOFORK);
-	if (e > l->entries && e[-1].piece.hold == e->piece.hold && e[-1].fd >= 0) {
-		e->fd = e[-1].fd;
-		return 0;
-	}
+	for (before = e; before > l->entries && before[-1].piece.hold == e->piece.hold; before--)
+		if (before[-1].fd >= 0) {
+			e->fd = before[-1].fd;
+			e->borrowed = true;
+			return 0;
+		}
 	/* Without one the child copies what it touches. */
 	e->fd = lazy_open_memory(e->piece.hold->file, &which);
 	if (e->fd < 0)
@@ -225,22 +259,16 @@ static int prepare(struct lazy_fork *l, struct entry *e)
 	return 0;
 }
 
-static int add_piece(struct lazy_fork *l, const struct piece *p)
+static int add_run(struct lazy_fork *l, const struct piece *p, uintptr_t start, uintptr_t end,
+		   bool own)
 {
-	struct piece now;
+	struct piece part = *p;
 	struct entry *e;
-	bool own = false;
-	int r;
 
-	if ((p->flags & MAPS_WRITABLE) != 0 && has_own_pages(p)) {
-		r = complete_piece(p);
-		if (r != 0)
-			return r;
-		if (!maps_find(p->start, p->end, &now) || (now.flags & MAPS_LAZY) == 0)
-			return 0; /* resident by now */
-		own = true;
-	}
-	e = add_entry(l, p);
+	part.off += start - part.start;
+	part.start = start;
+	part.end = end;
+	e = add_entry(l, &part);
 	if (e == NULL)
 		return -ENOMEM;
 	__atomic_add_fetch(&p->hold->refs, 1, __ATOMIC_RELAXED);
@@ -248,20 +276,47 @@ static int add_piece(struct lazy_fork *l, const struct piece *p)
 	return prepare(l, e);
 }
 
-static void free_entries(struct lazy_fork *l)
+/* Runs of pages that are the program's own, and of others.  -E2BIG: too many. */
+static int add_runs(struct lazy_fork *l, const struct piece *p)
 {
-	unsigned i;
+	struct scan s = { .fd = sys_openat(AT_FDCWD, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC,
+					   0) };
+	uintptr_t page, start = p->start;
+	unsigned before = l->nr;
+	int own = 0, was = -1, r = 0;
 
-	for (i = 0; i < l->nr; i++) {
-		struct entry *e = &l->entries[i];
-
-		if (e->fd >= 0 && (i == 0 || e[-1].fd != e->fd))
-			sys_close(e->fd);
+	if (s.fd < 0)
+		return -EIO;
+	for (page = p->start; page < p->end && r == 0 && own >= 0; page += PAGE) {
+		own = is_own(&s, page);
+		if (was >= 0 && own >= 0 && own != was) {
+			r = l->nr - before < NR_RUNS_MAX ? add_run(l, p, start, page, was) : -E2BIG;
+			start = page;
+		}
+		was = own;
 	}
-	for (i = 0; i < l->nr; i++)
-		hold_put(l->entries[i].piece.hold);
-	arena_free(l->entries);
-	arena_free(l);
+	sys_close(s.fd);
+	if (own < 0)
+		return own;
+	return r == 0 ? add_run(l, p, start, p->end, was) : r;
+}
+
+static int add_piece(struct lazy_fork *l, const struct piece *p)
+{
+	unsigned before = l->nr;
+	int r;
+
+	if ((p->flags & MAPS_WRITABLE) == 0)
+		return add_run(l, p, p->start, p->end, false);
+	r = add_runs(l, p);
+	if (r != -E2BIG && r != -EIO)
+		return r;
+	/* Written here and there: in one piece, then. */
+	drop_entries(l, before);
+	r = complete_piece(p);
+	if (r != 0)
+		return r;
+	return lazy_is(p->start) ? add_run(l, p, p->start, p->end, true) : 0;
 }
 
 int lazy_before_fork(struct lazy_fork **ret)
@@ -292,16 +347,11 @@ int lazy_before_fork(struct lazy_fork **ret)
 
 void lazy_in_parent(struct lazy_fork *l)
 {
-	unsigned i;
-
 	if (l == NULL)
 		return;
-	for (i = 0; i < l->nr; i++)
-		if (l->entries[i].own)
-			sys_madvise((void *)l->entries[i].piece.start,
-				    l->entries[i].piece.end - l->entries[i].piece.start,
-				    MADV_DONTFORK);
-	free_entries(l);
+	drop_entries(l, 0);
+	arena_free(l->entries);
+	arena_free(l);
 }
 
 /* From the memory's descriptor; else as memory of one's own, as far as the file goes. */
@@ -332,8 +382,9 @@ static int map_again(const struct entry *e)
 	}
 	if (sys_is_error(mem))
 		return (int)(long)mem;
-	p->hold->memory_dev = st.st_dev;
-	p->hold->memory_ino = st.st_ino;
+	/* Another memory than the parent's, or none: its pages are copied. */
+	if (e->fd < 0 || st.st_dev != p->hold->memory_dev || st.st_ino != p->hold->memory_ino)
+		p->hold->memory_dev = p->hold->memory_ino = 0;
 	return file_len > 0 ? lazy_arm(p->start, file_len, p->prot, e->fd < 0) : 0;
 }
 
@@ -364,6 +415,7 @@ void lazy_in_child(struct lazy_fork *l)
 	faults_after_fork();
 	if (l == NULL)
 		return;
+	l->in_child = true;
 	served = l->nr > 0 ? lazy_start(false) : 0;
 	for (i = 0; i < l->nr; i++) {
 		const struct entry *e = &l->entries[i];
@@ -382,5 +434,5 @@ void lazy_in_child(struct lazy_fork *l)
 			 file_path(e->piece.hold->file), ": set mmap: resident");
 		sys_munmap((void *)e->piece.start, len);
 	}
-	free_entries(l);
+	lazy_in_parent(l);
 }

@@ -14,8 +14,11 @@
 
 /* This process's faults are served: 0.  safe: the kernel's as well. */
 int lazy_start(bool safe);
-/* Pages of the process's own with the file's bytes, where `page` and its neighbours have none. */
-int lazy_copy_pages(const struct piece *p, uintptr_t page, unsigned char *buf /* LAZY_COPY_LEN */);
+/*
+ * Pages of the process's own with the file's bytes, where `page` and its neighbours have
+ * none; buf: LAZY_COPY_LEN.  wait: for the download; else -EAGAIN when a byte is missing.
+ */
+int lazy_copy_pages(const struct piece *p, uintptr_t page, unsigned char *buf, bool wait);
 /* A descriptor of the object's memory, and which that is. */
 int lazy_open_memory(struct file *f, struct pin *ret_which);
 /*

@@ -203,5 +203,8 @@ void *mapping_make(struct file *f, const struct wish *w)
 		mem = lazy_map(f, w);
 		mem = (long)mem == -EOPNOTSUPP ? (void *)(long)-ENOSPC : mem;
 	}
-	return (long)mem == -ENOSPC ? map_copy(f, w, want) : mem;
+	/* The daemon's memory may lie where nothing may be executed. */
+	if ((long)mem == -ENOSPC || ((long)mem == -EPERM && (w->prot & PROT_EXEC) != 0))
+		mem = map_copy(f, w, want);
+	return mem;
 }
