@@ -305,8 +305,8 @@ static FTSENT *build(FTS *f, enum purpose purpose)
 	closedir(stream);
 	if (full)
 		return NULL;
-	if (has(f, FTS_NOCHDIR))
-		f->fts_path[r.dir->fts_pathlen] = '\0';
+	if (has(f, FTS_NOCHDIR)) /* libc leaves the slash behind a directory that is not empty */
+		f->fts_path[r.nr > 0 ? r.at + 1 : r.dir->fts_pathlen] = '\0';
 	/* Only fts_read() with something to read stays inside. */
 	if (entered && (purpose == TO_SHOW || r.nr == 0) &&
 	    !(r.dir->fts_level == FTS_ROOTLEVEL ? back_to(f, f->fts_rfd)

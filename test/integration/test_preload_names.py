@@ -159,6 +159,7 @@ def walks():
         for instr in 1, 2, 4:
             for name in "b", "alink", "dangling", "one":
                 yield "fts-set", options, instr, name, "t"
+                yield "fts-set-child", options, instr, name, "t"
     yield "fts", 0x200, 1, "t"
     yield "fts", 0x10, 1, ""
 
@@ -279,8 +280,47 @@ def test_streams_show_what_was_made_meanwhile_and_find_their_places(world, mount
         os.unlink(D + "/many/local")
         os.rmdir(D + "/many/dir")
         print(set(os.listdir(other)) == names)
+        def entries(fd):
+            buf, found = ctypes.create_string_buffer(1 << 16), b""
+            while (n := libc.getdents64(fd, buf, len(buf))) > 0:
+                found += buf.raw[:n]
+            return b"\\0later\\0" in found.replace(b"\\x08later", b"\\0later"), found.count(b"name ")
+        print(entries(other), entries(other))
+        open(D + "/many/later", "w").close()
+        os.lseek(other, 0, os.SEEK_SET)
+        print(entries(other))
+        os.unlink(D + "/many/later")
         """)
-    assert out == "300 300\n{'local'}\n['dir', 'local']\nTrue\nTrue\n"
+    assert out == ("300 300\n{'local'}\n['dir', 'local']\nTrue\nTrue\n"
+                   "(False, 300) (False, 0)\n(True, 300)\n")
+
+
+def test_a_directory_descriptor_is_what_the_kernel_says_it_is(world):
+    """Of every kind: O_PATH, duplicated, a file, closed; and another directory under a number we saw before."""
+    mount = world.mount("s/").make()
+    (mount.dir / "local").mkdir()
+    (mount.dir / "local" / "f").write_text("local")
+    out = mount.python("""
+        import fcntl
+        def size(fd, name="f"):
+            try:
+                return os.stat(name, dir_fd=fd).st_size
+            except OSError as e:
+                return errno.errorcode[e.errno]
+        fd = os.open(D, os.O_RDONLY)
+        path, file = os.open(D, os.O_PATH), os.open(D + "/f", os.O_RDONLY)
+        print([size(x) for x in (fd, path, os.dup(fd), fcntl.fcntl(path, fcntl.F_DUPFD, 50), file, 999)],
+              size(fd, "d/g"), size(fd, "d"*300), size(file, D + "/f"), size(999, D + "/f"))
+        inside = ctypes.CDLL("libc.so.6")
+        inside.close(fd)
+        print(inside.open((D + "/local").encode(), os.O_RDONLY) == fd, size(fd), size(fd, "../f"))
+        os.rename(D + "/local", D + "/local2")
+        print(size(fd), size(fd, "g"))
+        d = os.open(D + "/d", os.O_RDONLY)
+        print(size(d, "g"), inside.rename((D + "/d").encode(), (D + "/moved").encode()), size(d, "g"), size(d, "../d/g"))
+        """)
+    assert out.splitlines() == ["[2, 2, 2, 2, 'ENOTDIR', 'EBADF'] 2 ENAMETOOLONG 2 2", "True 5 2", "5 ENOENT",
+                                "2 0 ENOENT 2"]
 
 
 # ---- calls by name -------------------------------------------------------------------------------------------------
@@ -403,6 +443,11 @@ def test_a_local_file_with_a_store_name_is_hidden_however_it_is_reached(world, t
         print({k: v for k, v in found.items() if v != "f22444"})
         """
     assert mount.python(reached, T=str(tmp_path)) == "{}\n"
+    (mount.dir / "f").unlink()
+    (mount.dir / "own").unlink()
+    out = mount.run("cat", mount.dir / "d" / ".." / "d" / "g") # nothing at the top says that there are any
+    assert out.stdout == b"g\n"
+    (mount.dir / "f").write_text("local")
     out = mount.run("cat", tmp_path / "dir" / "f", mount.dir / "f", mount.dir / "d" / "g")
     assert out.stdout == b"f\nf\ng\n"
     assert out.stderr.count(b"has the name of a store file") == 1

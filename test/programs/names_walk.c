@@ -7,6 +7,7 @@
  *	names_walk fts OPTIONS SORTED DIR...
  *	names_walk fts-set OPTIONS INSTRUCTION NAME DIR
  *	names_walk fts-children OPTIONS NAMES_ONLY DIR
+ *	names_walk fts-set-child OPTIONS INSTRUCTION NAME DIR
  */
 #include <errno.h>
 #include <fts.h>
@@ -145,6 +146,21 @@ static void walk_fts(FTS *f, int options, int instr, const char *name, int show_
 	printf("in %s\n", below_start());
 }
 
+/* Before it is read: of the children of each directory, the one of this name. */
+static void walk_setting_child(FTS *f, int options, int instr, const char *name)
+{
+	FTSENT *e, *c;
+
+	while ((e = fts_read(f)) != NULL) {
+		show_entry(f, e, options);
+		for (c = e->fts_info == FTS_D ? fts_children(f, 0) : NULL; c != NULL;
+		     c = c->fts_link)
+			if (strcmp(c->fts_name, name) == 0)
+				printf("fts_set %d\n", fts_set(f, c, instr));
+	}
+	fts_close(f);
+}
+
 int main(int argc, char **argv)
 {
 	const char *mode = argc > 3 ? argv[1] : "";
@@ -167,6 +183,8 @@ int main(int argc, char **argv)
 		walk_fts(open_fts(argv + 4, a, atoi(argv[3])), a, 0, NULL, -1);
 	} else if (strcmp(mode, "fts-set") == 0) {
 		walk_fts(open_fts(argv + 5, a, 1), a, atoi(argv[3]), argv[4], -1);
+	} else if (strcmp(mode, "fts-set-child") == 0) {
+		walk_setting_child(open_fts(argv + 5, a, 1), a, atoi(argv[3]), argv[4]);
 	} else if (strcmp(mode, "fts-children") == 0) {
 		walk_fts(open_fts(argv + 4, a, 1), a, 0, NULL, atoi(argv[3]) ? FTS_NAMEONLY : 0);
 	} else {
