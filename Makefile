@@ -5,6 +5,7 @@
 #   make demo            the whole product on a 2 GiB model over loopback, checked byte by byte
 #   make check           format, layers, sizes, hook rows, documented keys
 #   make unit            unit tests only
+#   make test-suites     CPython's and numpy's own tests with the library preloaded: the same results
 #   make integration     stories with a daemon, a store and real programs (pytest; T=name picks one)
 #   make bench           rates and CPU costs beside the raw limit of the same run
 #   make fuzz            every fuzz target for FUZZ_SECONDS (default 10); needs clang
@@ -206,7 +207,8 @@ check:
 	$(Q)scripts/check-format
 	$(Q)scripts/check-layers
 	$(Q)scripts/check-size
-	$(Q)scripts/check-hooks
+	$(Q)scripts/check-hooks $(wildcard $(PRELOAD))
+	$(Q)scripts/check-symbols $(B)
 	$(Q)scripts/check-words
 
 .PHONY: format
@@ -224,6 +226,11 @@ unit: $(UNITS) $(REPLAYS)
 .PHONY: integration
 integration: tests-build
 	$(Q)B=$(B) scripts/run-integration $(T)
+
+# Minutes: CI runs it, `make test` does not.
+.PHONY: test-suites
+test-suites: $(PRELOAD)
+	$(Q)B=$(B) scripts/run-suites
 
 # One after the other, whatever -j says: the stories use the machine as a user would.
 .PHONY: test
