@@ -1,0 +1,335 @@
+"""The preload library in programs that have nothing to do with a store, and in unusual company."""
+import collections
+import hashlib
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import textwrap
+
+import pytest
+
+from daemon import BUILD, TOP, Daemon
+from store import Store
+
+MiB = 1 << 20
+LIBRARY = str(BUILD / "libossc_preload.so")
+PROGRAMS = BUILD / "test" / "programs"
+SOURCES = TOP / "test" / "programs"
+FILES = {"config.json": 700, "a.bin": 3 * MiB + 17, "b.bin": 100_000, "sub/c.bin": 70_001, "sub/deep/d.txt": 5000}
+
+
+def bare_env(**more):
+    env = {k: v for k, v in os.environ.items()
+           if not k.startswith(("OSS", "LD_", "ENABLE_CONNECTOR", "MODEL_DIR", "HTTP_"))}
+    return {**env, **more}
+
+
+# ---- elsewhere: no path of the store is touched ----------------------------------------------
+
+OFF = {"LD_PRELOAD": LIBRARY}
+
+
+def elsewhere(model_dir):
+    return {**OFF, "ENABLE_CONNECTOR": "1", "MODEL_DIR": str(model_dir), "OSS_PATH": "oss://bucket/prefix/",
+            "OSSC_SOCKET": "/nonexistent/osscd.sock", "OSSC_DAEMON": "/nonexistent/osscd"}
+
+
+# The same question by another name counts as the same: which of them libc asks is its own affair.
+ALIKE = {"newfstatat": "stat", "fstat": "stat", "stat": "stat", "lstat": "stat", "statx": "stat",
+         "access": "access", "faccessat": "access", "faccessat2": "access", "readlinkat": "readlink",
+         "creat": "openat", "open": "openat", "dup2": "dup3"}
+# What libc asks beside when it answers eaccess() by itself; the hook asks the kernel at once.
+IDENTITY = ("getuid", "geteuid", "getgid", "getegid")
+# A program's own heap: addresses differ from run to run.
+UNSTEADY = ("brk", "futex", "getrandom", "restart_syscall", "rt_sigreturn", "wait4", "madvise", "munmap")
+# What loading one more library costs the loader: 3 mappings, found and read once.
+LOADING = {"openat": 1, "read": 1, "stat": 1, "close": 1, "mmap": 3}
+# What the constructor asks when the connector is on: its copy of the environment and its page that tells
+# forked children apart, which process this is, where MODEL_DIR lies and whether that is the working
+# directory, whether it holds local files, and whether one of the descriptors (here three) came from a program
+# with store files open.
+STARTING = {"mmap": 2, "getpid": 1, "openat": 2, "stat": 5, "readlink": 1, "close": 2, "getcwd": 1, "getdents64": 2}
+# What a directory costs that is opened, and a name that is missing: a symbolic link may lead to MODEL_DIR from
+# anywhere, so it is asked which directory this is.
+LOOKING = {"openat", "stat", "close", "readlink", "getcwd", "fcntl"}
+A_LOOK = 5
+
+
+def calls(log):
+    """-> {system call: how often}, how many names were missing or directories opened."""
+    counts, looks = collections.Counter(), 0
+    for line in open(log):
+        m = re.match(r"\d+ +(\w+)\(", line)
+        if not m or m.group(1) in UNSTEADY or m.group(1) in IDENTITY:
+            continue
+        missing = " = -1 ENOENT" in line
+        if m.group(1) == "execve" and missing:
+            continue
+        counts[ALIKE.get(m.group(1), m.group(1))] += 1
+        looks += missing or "O_DIRECTORY" in line or "O_CREAT" in line or m.group(1) in ("chdir", "mkdir", "getdents64")
+    return counts, looks
+
+
+def traced(argv, env, work):
+    if work.exists():
+        shutil.rmtree(work)
+    work.mkdir()
+    log = work.parent / "strace"
+    preload = [x for k, v in env.items() for x in ("-E", f"{k}={v}")]
+    out = subprocess.run(["strace", "-f", "-o", log, *preload, *argv], cwd=work, env=bare_env(LC_ALL="C"),
+                         stdin=subprocess.DEVNULL, capture_output=True, timeout=100)
+    return *calls(log), (out.returncode, out.stdout)
+
+
+WALK = "import os\nfor d, _, names in os.walk('/usr/include/linux'):\n for n in names: open(os.path.join(d, n)).close()"
+EVERYDAY = {
+    "true": ["/bin/true"],
+    "ls": ["ls", "-laR", "/usr/include/linux"],
+    "find": ["find", "/usr/include/linux", "-name", "*.h", "-size", "+1"],
+    "grep": ["grep", "-r", "EAGAIN", "/usr/include/asm-generic", "/usr/include/linux"],
+    "cp": ["cp", "-a", "/usr/include/linux", "copy"],
+    "tar": ["tar", "cf", "x.tar", "-C", "/usr/include", "linux"],
+    "sort": ["sort", "/etc/passwd"],
+    "bash": ["bash", "-c", 'cd /usr/include; for f in *.h; do read x < $f; done; cat std*.h | wc -l'],
+    "perl": ["perl", "-e", 'chdir "/usr/include"; opendir(D, "."); for (readdir D) { next unless -f; open(F, $_); <F> }'],
+    "python": [sys.executable, "-I", "-S", "-c", WALK],
+}
+
+
+def added(preloaded, bare, *allowed):
+    """System calls made beyond those of the bare program and what each program that it started may add."""
+    want = collections.Counter(bare)
+    for each in allowed:
+        for call, n in each.items():
+            want[call] += n * bare["execve"]
+    # libc's eaccess() asks for a file's mode and reckons by itself; the hook asks the kernel in one call.
+    want["access"] += sum(bare[c] for c in ("stat",)) if preloaded["stat"] < want["stat"] else 0
+    return preloaded - want
+
+
+@pytest.mark.parametrize("program", EVERYDAY)
+def test_off_it_adds_no_system_call_but_those_that_load_it(program, tmp_path):
+    bare, _, said = traced(EVERYDAY[program], {}, tmp_path / "work")
+    preloaded, _, said_then = traced(EVERYDAY[program], OFF, tmp_path / "work")
+    assert said_then == said
+    assert not added(preloaded, bare, LOADING)
+
+
+@pytest.mark.parametrize("program", EVERYDAY)
+def test_on_for_another_directory_it_adds_its_start_and_a_look_at_directories_and_missing_names(
+        program, tmp_path):
+    model_dir = tmp_path / "model"
+    model_dir.mkdir()
+    bare, looks, said = traced(EVERYDAY[program], {}, tmp_path / "work")
+    preloaded, _, said_then = traced(EVERYDAY[program], elsewhere(model_dir), tmp_path / "work")
+    assert said_then == said
+    more = added(preloaded, bare, LOADING, STARTING)
+    assert set(more) <= LOOKING, more
+    assert sum(more.values()) <= A_LOOK * looks, (more, looks)
+
+
+def test_with_its_own_suites_python_behaves_as_without():
+    """A part of `make test-suites`: CPython's own tests, every one of which must end alike."""
+    out = subprocess.run([TOP / "scripts/run-suites", "--quick"], capture_output=True, text=True, timeout=500)
+    assert out.returncode == 0, out.stdout + out.stderr
+    assert int(re.search(r"(\d+) tests in two states: no difference", out.stdout).group(1)) > 500
+
+
+def test_a_broken_configuration_is_said_once_and_changes_nothing(tmp_path):
+    env = bare_env(**OFF, ENABLE_CONNECTOR="1", MODEL_DIR="relative")
+    out = subprocess.run(["bash", "-c", "ls /usr/include/linux | wc -l"], env=env, capture_output=True, text=True)
+    assert out.returncode == 0 and int(out.stdout) > 100
+    assert all("MODEL_DIR must be an absolute path" in line for line in out.stderr.splitlines()), out.stderr
+
+
+# ---- in company: a mount, read by programs with other things preloaded or built in --------------------
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A daemon, and the same files on disk."""
+    plain = tmp_path_factory.mktemp("plain")
+    with Store(keys=[("LTAI5tTestAccessKeyId0001", "Secret0123456789")], buckets=["models"]) as store:
+        for seed, (name, size) in enumerate(FILES.items(), 1):
+            path = plain / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(store.put(f"models/{name}", size=size, seed=seed))
+        (plain / "config.json").write_bytes(store.put("models/config.json", b'{\n "model": "tiny",\n "layers": 2\n}\n'))
+        with Daemon(store, {"cache": {"size": "256MiB"}}, key=("LTAI5tTestAccessKeyId0001", "Secret0123456789")) as d:
+            d.plain = plain
+            yield d
+
+
+def library(name):
+    found = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True).stdout
+    m = re.search(rf"^\s*{re.escape(name)}\S* .*=> (\S+)$", found, re.M)
+    if not m:
+        pytest.skip(f"{name} is not installed")
+    return m.group(1)
+
+
+def compiler(name):
+    if shutil.which(name) is None:
+        pytest.skip(f"{name} is not installed")
+    return name
+
+
+def build(tmp_path, cc, source, *flags, name=None):
+    """A program of test/programs by another compiler, or from a text."""
+    if isinstance(source, str):
+        text = tmp_path / f"{name}.c"
+        text.write_text(textwrap.dedent(source))
+        source = text
+    out = tmp_path / (name or source.stem)
+    subprocess.run([cc, "-D_GNU_SOURCE", "-O1", "-g", *flags, "-o", out, source], check=True, timeout=100)
+    return out
+
+
+def both(model, argv, **env):
+    """What a program says of the plain directory, and of the mount under preload: {dir} in argv is where."""
+    out = []
+    for where, base in ((model.plain, bare_env()), (model.model_dir, model.preload())):
+        base = {**base, **{k: v for k, v in env.items() if k != "LD_PRELOAD" or where != model.plain}}
+        base["D"] = str(where)
+        run = subprocess.run([str(a).replace("{dir}", str(where)) for a in argv], env=base, capture_output=True,
+                             timeout=100)
+        out.append((run.returncode, run.stdout.replace(str(where).encode(), b"DIR"), run.stderr.decode()))
+    return out
+
+
+def same(model, argv, **env):
+    plain, mounted = both(model, argv, **env)
+    assert plain[0] == 0, plain[2]
+    assert mounted[:2] == plain[:2], mounted[2]
+    return mounted
+
+
+PYTHON_READS = """
+import hashlib, mmap, os, threading
+D = os.environ["D"]
+def read(path):
+    with open(path, "rb") as f:
+        whole = f.read()
+    with open(path, "rb") as f:
+        m = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)
+        assert m[:] == whole
+    sums[os.path.relpath(path, D)] = hashlib.sha256(whole).hexdigest()
+sums = {}
+threads = [threading.Thread(target=read, args=(os.path.join(d, n),)) for d, _, ns in os.walk(D) for n in ns]
+[t.start() for t in threads]; [t.join() for t in threads]
+print(sorted(sums.items()))
+"""
+
+
+@pytest.mark.parametrize("allocator", ["libjemalloc.so.2", "libtcmalloc_minimal.so.4"])
+@pytest.mark.parametrize("first", ["allocator", "ours"])
+def test_allocators_preloaded_beside_it(allocator, first, model):
+    preloads = [library(allocator), LIBRARY]
+    if first == "ours":
+        preloads.reverse()
+    env = {"LD_PRELOAD": ":".join(preloads)}
+    same(model, [sys.executable, "-c", PYTHON_READS], **env)
+    same(model, [PROGRAMS / "dirwalk", "{dir}"], **env)
+    same(model, ["bash", "-c", 'ls -R "$D"; cat "$D"/sub/*.bin | sha256sum; sort < "$D"/config.json'], **env)
+
+
+def test_a_musl_program_reads_files_and_directories(model, tmp_path):
+    cc = compiler("musl-gcc")
+    same(model, [build(tmp_path, cc, SOURCES / "dirwalk.c"), "{dir}"])
+    same(model, [build(tmp_path, cc, SOURCES / "readall.c"), "{dir}/a.bin"])
+    same(model, [build(tmp_path, cc, r"""
+        #include <stdio.h>
+        int main(int argc, char **argv)
+        {
+            char line[100];
+            FILE *f = fopen(argv[1], "r");
+            while (f != NULL && fgets(line, sizeof(line), f) != NULL)
+                fputs(line, stdout);
+            return f == NULL || fclose(f) != 0;
+        }
+        """, name="lines"), "{dir}/config.json"])
+
+
+SANITIZERS = [("gcc", "address", "libasan.so"), ("gcc", "thread", "libtsan.so"), ("clang", "address", None),
+              ("clang", "thread", None), ("gcc", "undefined", None)]
+
+
+@pytest.mark.parametrize("cc,sanitizer,runtime", SANITIZERS)
+def test_a_program_built_with_a_sanitizer(cc, sanitizer, runtime, model, tmp_path):
+    """gcc's runtimes are libraries that want to come first; clang's are in the program."""
+    cc = compiler(cc)
+    preload = LIBRARY
+    if runtime:
+        path = subprocess.run([cc, f"-print-file-name={runtime}"], capture_output=True, text=True).stdout.strip()
+        preload = f"{path}:{LIBRARY}"
+    env = {"LD_PRELOAD": preload, "ASAN_OPTIONS": "detect_leaks=1", "TSAN_OPTIONS": "halt_on_error=1"}
+    for source, what in (("readall.c", "{dir}/a.bin"), ("dirwalk.c", "{dir}"), ("statall.c", "{dir}/config.json")):
+        program = build(tmp_path, cc, SOURCES / source, f"-fsanitize={sanitizer}", "-pthread")
+        result = same(model, [program, what], **env)
+        assert "Sanitizer" not in result[2], result[2]
+
+
+def test_a_library_loaded_with_deepbind_gets_the_bytes_or_an_error(model, tmp_path):
+    """Its calls may go past every preloaded library: then the file is not there."""
+    build(tmp_path, "gcc", r"""
+        #include <errno.h>
+        #include <fcntl.h>
+        #include <unistd.h>
+        long first_bytes(const char *path, char *buf, long len)
+        {
+            int fd = open(path, O_RDONLY);
+            return fd == -1 ? -errno : read(fd, buf, len);
+        }
+        """, "-shared", "-fPIC", name="plugin.so")
+    program = build(tmp_path, "gcc", r"""
+        #include <dlfcn.h>
+        #include <stdio.h>
+        int main(int argc, char **argv)
+        {
+            void *h = dlopen(argv[1], RTLD_NOW | RTLD_DEEPBIND);
+            long (*f)(const char *, char *, long) = (long (*)(const char *, char *, long))dlsym(h, "first_bytes");
+            char buf[700];
+            long n = f(argv[2], buf, sizeof(buf));
+            printf("%ld\n", n);
+            fwrite(buf, 1, n > 0 ? n : 0, stdout);
+            return 0;
+        }
+        """, "-ldl", name="loads")
+    (_, plain, _), (code, mounted, err) = both(model, [program, tmp_path / "plugin.so", "{dir}/b.bin"])
+    assert code == 0, err
+    assert mounted in (plain, b"-2\n")
+
+
+def test_threads_and_signal_stacks_of_the_smallest_size(model):
+    plain, mounted = both(model, [PROGRAMS / "smallstack", "{dir}", "a.bin"])
+    assert mounted[:2] == plain[:2] and plain[0] == 0, mounted
+
+
+def opens(model, times, held):
+    """System calls by which a program speaks to the daemon while it opens a file `times` over."""
+    log = model.dir / "strace"
+    code = """
+import os, sys
+times, held, path = int(sys.argv[1]), sys.argv[2] == "True", os.environ["FILE"]
+first = os.open(path, os.O_RDONLY) if held else -1
+for _ in range(times):
+    os.close(os.open(path, os.O_RDONLY))
+"""
+    env = model.preload()
+    preload = env.pop("LD_PRELOAD")
+    # Not in the arguments: a primary whose arguments name MODEL_DIR connects at start.
+    subprocess.run(["strace", "-f", "-E", f"LD_PRELOAD={preload}", "-E", f"FILE={model.path('b.bin')}",
+                    "-e", "trace=sendmsg,recvmsg,connect", "-o", log, sys.executable, "-I", "-S", "-c", code,
+                    str(times), str(held)], env=env, check=True, timeout=100)
+    return collections.Counter(m.group(1) for m in re.finditer(r"^\d+ +(\w+)\(", open(log).read(), re.M))
+
+
+def test_a_first_open_is_one_round_trip_and_others_of_the_object_are_none(model):
+    assert not opens(model, 0, False)
+    one, many = opens(model, 0, True), opens(model, 200, True)
+    assert one["sendmsg"] == 3, one  # HELLO, MOUNT, OPEN
+    assert many == one
