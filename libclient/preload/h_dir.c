@@ -101,6 +101,12 @@ EXPORT DIR *opendir(const char *path)
 
 EXPORT DIR *fdopendir(int fd)
 {
+	int flags = fds_is_dir(fd) ? sys_fcntl(fd, F_GETFL, 0) : 0;
+
+	if (flags < 0 || (flags & O_PATH) != 0) {
+		errno_set(EBADF);
+		return NULL;
+	}
 	return stream_of(fd);
 }
 

@@ -45,7 +45,7 @@ static int stat_at(int dirfd, const char *path, struct stat *ret, int flags)
 
 	if ((flags & ~KNOWN_FLAGS) != 0) /* it says what it knows */
 		return sys_fstatat(dirfd, path, ret, flags);
-	if ((flags & AT_EMPTY_PATH) != 0 && path != NULL && path[0] == '\0' && fds_is_ours(dirfd))
+	if ((flags & AT_EMPTY_PATH) != 0 && (path == NULL || path[0] == '\0') && fds_is_ours(dirfd))
 		return stat_fd(dirfd, ret);
 	paths_look(&s, dirfd, path, (flags & AT_SYMLINK_NOFOLLOW) != 0 ? PATHS_NOFOLLOW : 0);
 	do

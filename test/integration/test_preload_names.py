@@ -311,6 +311,8 @@ def test_a_directory_descriptor_is_what_the_kernel_says_it_is(world):
         path, file = os.open(D, os.O_PATH), os.open(D + "/f", os.O_RDONLY)
         print([size(x) for x in (fd, path, os.dup(fd), fcntl.fcntl(path, fcntl.F_DUPFD, 50), file, 999)],
               size(fd, "d/g"), size(fd, "d"*300), size(file, D + "/f"), size(999, D + "/f"))
+        libc.fdopendir.restype = ctypes.c_void_p
+        print(libc.fdopendir(path), code(-1), libc.fdopendir(file), code(-1), libc.fdopendir(999), code(-1))
         inside = ctypes.CDLL("libc.so.6")
         inside.close(fd)
         print(inside.open((D + "/local").encode(), os.O_RDONLY) == fd, size(fd), size(fd, "../f"))
@@ -319,7 +321,8 @@ def test_a_directory_descriptor_is_what_the_kernel_says_it_is(world):
         d = os.open(D + "/d", os.O_RDONLY)
         print(size(d, "g"), inside.rename((D + "/d").encode(), (D + "/moved").encode()), size(d, "g"), size(d, "../d/g"))
         """)
-    assert out.splitlines() == ["[2, 2, 2, 2, 'ENOTDIR', 'EBADF'] 2 ENAMETOOLONG 2 2", "True 5 2", "5 ENOENT",
+    assert out.splitlines() == ["[2, 2, 2, 2, 'ENOTDIR', 'EBADF'] 2 ENAMETOOLONG 2 2",
+                                "None EBADF None ENOTDIR None EBADF", "True 5 2", "5 ENOENT",
                                 "2 0 ENOENT 2"]
 
 
@@ -352,9 +355,13 @@ def test_every_call_says_what_a_read_only_file_system_says(what, how, world, rea
     got = mount.run(program, what, mount.dir, how)
     assert got.returncode == 0, got.stderr
 
+    # What was recorded put DIR before each name: another thing for the empty one.
+    left_out = r"0x[23] .*(access|439).* (d|d/|d/\.|d/\.\.|\.|\.\.|): "
+    if read_only is None and how != "absolute":
+        left_out += r"|.* : \S+$"
+
     def but_writing(text):
-        is_dir = r"0x[23] .*(access|439).* (d|d/|d/\.|d/\.\.|\.|\.\.|): "
-        return [line for line in text.decode(errors="replace").splitlines() if not re.match(is_dir, line)]
+        return [line for line in text.decode(errors="replace").splitlines() if not re.match(left_out, line)]
 
     assert but_writing(got.stdout) == but_writing(want)
     assert [p for p in mount.dir.rglob("*") if not p.is_dir()] == [], "a call made a local file of a store's name"
