@@ -22,8 +22,8 @@
 #include <stdarg.h>
 
 /* What F_GETFL shows of the flags that a file was opened with. */
-#define SHOWN	      (O_NONBLOCK | O_APPEND | O_NOATIME | O_DIRECT | O_NOFOLLOW | O_SYNC)
-#define SHOWN_OF_PATH (O_PATH | O_NOFOLLOW)
+#define SHOWN		  (O_NONBLOCK | O_APPEND | O_NOATIME | O_DIRECT | O_NOFOLLOW | O_SYNC)
+#define SHOWN_OF_PATH	  (O_PATH | O_NOFOLLOW)
 
 #define WANTS_MODE(flags) (((flags)&O_CREAT) != 0 || ((flags)&O_TMPFILE) == O_TMPFILE)
 
