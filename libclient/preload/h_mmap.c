@@ -19,7 +19,7 @@
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
 
-#define PAGE MAPPING_PAGE
+#define PAGE	MAPPING_PAGE
 
 #define MAX_LEN ((size_t)1 << 57) /* no address space has more */
 

@@ -163,7 +163,7 @@ static bool by_transfer(long nr, const struct args *x, long *ret)
 	return false;
 }
 
-/* Calls about descriptors and mappings. */
+/* Calls about descriptors. */
 static bool by_fd(long nr, const struct args *x, long *ret)
 {
 	switch (nr) {
@@ -216,17 +216,6 @@ static bool by_fd(long nr, const struct args *x, long *ret)
 	case __NR_readahead:
 		*ret = readahead(A(int, 0), A(off64_t, 1), A(size_t, 2));
 		return true;
-	case __NR_mmap:
-		*ret = (long)mmap(A(void *, 0), A(size_t, 1), A(int, 2), A(int, 3), A(int, 4),
-				  A(off_t, 5));
-		return true;
-	case __NR_munmap:
-		*ret = munmap(A(void *, 0), A(size_t, 1));
-		return true;
-	case __NR_mremap:
-		*ret = (long)mremap(A(void *, 0), A(size_t, 1), A(size_t, 2), A(int, 3),
-				    A(void *, 4));
-		return true;
 	case __NR_fchdir:
 		*ret = fchdir(A(int, 0));
 		return true;
@@ -238,6 +227,40 @@ static bool by_fd(long nr, const struct args *x, long *ret)
 		*ret = getdents_oldest(A(int, 0), A(void *, 1), A(size_t, 2));
 		return true;
 #endif
+	}
+	return false;
+}
+
+/* Calls about mapped memory. */
+static bool by_memory(long nr, const struct args *x, long *ret)
+{
+	switch (nr) {
+	case __NR_mmap:
+		*ret = (long)mmap(A(void *, 0), A(size_t, 1), A(int, 2), A(int, 3), A(int, 4),
+				  A(off_t, 5));
+		return true;
+	case __NR_munmap:
+		*ret = munmap(A(void *, 0), A(size_t, 1));
+		return true;
+	case __NR_mremap:
+		*ret = (long)mremap(A(void *, 0), A(size_t, 1), A(size_t, 2), A(int, 3),
+				    A(void *, 4));
+		return true;
+	case __NR_mprotect:
+		*ret = mprotect(A(void *, 0), A(size_t, 1), A(int, 2));
+		return true;
+	case __NR_madvise:
+		*ret = madvise(A(void *, 0), A(size_t, 1), A(int, 2));
+		return true;
+	case __NR_mlock:
+		*ret = mlock(A(const void *, 0), A(size_t, 1));
+		return true;
+	case __NR_mlock2:
+		*ret = mlock2(A(const void *, 0), A(size_t, 1), A(unsigned, 2));
+		return true;
+	case __NR_mlockall:
+		*ret = mlockall(A(int, 0));
+		return true;
 	}
 	return false;
 }
@@ -294,8 +317,8 @@ EXPORT long syscall(long nr, ...)
 		x.a[i] = va_arg(ap, long);
 	va_end(ap);
 	if ((paths_on() || fds_end != 0) &&
-	    (by_fd(nr, &x, &r) || by_path(nr, &x, &r) || by_table(nr, &x, &r) ||
-	     sysnames_call(nr, x.a, &r) || by_transfer(nr, &x, &r)))
+	    (by_fd(nr, &x, &r) || by_memory(nr, &x, &r) || by_path(nr, &x, &r) ||
+	     by_table(nr, &x, &r) || sysnames_call(nr, x.a, &r) || by_transfer(nr, &x, &r)))
 		return r;
 	return answer(sys_call6(nr, x.a[0], x.a[1], x.a[2], x.a[3], x.a[4], x.a[5]));
 }
