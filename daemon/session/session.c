@@ -119,13 +119,24 @@ static void release_all(struct session *s)
 }
 
 /*
- * Does a process of the client still map the session's memory?  Then it may map what was pinned
- * for it as well, whatever became of the socket: a number can be closed by anybody.  The kernel
- * seals a memory file against writing only when nobody maps it so.  Ours is unmapped by now.
+ * Does a process of the client still map the session's memory?  Then it may still read the objects
+ * that it held, by the words of their chunks, and map what was pinned for it, whatever became of
+ * the socket: a number can be closed by anybody.  The kernel seals a memory file against writing
+ * only when nobody maps it so.  Ours is unmapped by now.
  */
 static bool is_mapped(const struct session *s)
 {
 	return fcntl(s->mem_fd, F_ADD_SEALS, F_SEAL_WRITE) == -1 && errno == EBUSY;
+}
+
+static bool holds_objects(const struct session *s)
+{
+	uint32_t i;
+
+	for (i = 0; i < s->nr_held; i++)
+		if (s->held[i].used && s->held[i].object != NULL)
+			return true;
+	return false;
 }
 
 static void add_counts(struct session_counts *to, const struct session_counts *from)
@@ -157,8 +168,10 @@ void session_close(struct session *s, const char *fmt, ...)
 	if (s->state != SESSION_LEFT) {
 		s->state = SESSION_LEFT;
 		end_talk(s);
-		if (s->nr_pins > 0 && !ss->shut && is_mapped(s)) {
-			slog_info(s, "its memory is still mapped: %llu pinned chunks stay as long",
+		if (!ss->shut && holds_objects(s) && is_mapped(s)) {
+			slog_info(s,
+				  "its memory is still mapped: what it held stays as long, and "
+				  "%llu pinned chunks",
 				  (unsigned long long)s->nr_pins);
 			pulse_sweep(ss);
 			return;

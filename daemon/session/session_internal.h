@@ -3,7 +3,7 @@
  * includes it.
  *
  *	NEW --HELLO--> OPEN --session_close()--> DEAD
- *	  \              \--> LEFT (over, but a process maps what it pinned) --> DEAD
+ *	  \              \--> LEFT (over, but a process may read what it held) --> DEAD
  *	   \--refused--> ENDED (answered why; waits for the client to go)
  *
  * A dead session is freed in a turn of the loop of its own, so that no function
@@ -40,7 +40,7 @@ enum session_state {
 	SESSION_NEW = 0, /* HELLO has not come */
 	SESSION_OPEN,
 	SESSION_ENDED, /* refused; whatever comes now closes it */
-	SESSION_LEFT,  /* no socket, no rings; only what its client pinned, while that is mapped */
+	SESSION_LEFT,  /* no socket, no rings; only what its client held, while it may look at it */
 	SESSION_DEAD,  /* waits to be freed */
 };
 

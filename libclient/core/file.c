@@ -152,9 +152,11 @@ static void settle(struct file *f, const struct opened *o, void *mem)
 	const struct view *v = f->view;
 	const struct table_map *t = __atomic_load_n(&v->table, __ATOMIC_ACQUIRE);
 	struct stat st = { 0 };
+	/* Odd already: a fork, or the end of another thread, came in the middle of this. */
+	uint32_t seq = (f->seq + 1) | 1;
 	unsigned i;
 
-	__atomic_store_n(&f->seq, f->seq + 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&f->seq, seq, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (f->base == NULL)
 		f->base = mem;
@@ -174,7 +176,7 @@ static void settle(struct file *f, const struct opened *o, void *mem)
 	__atomic_store_n(&f->place.shift, v->chunk_shift, __ATOMIC_RELAXED);
 	__atomic_store_n(&f->place.words, t->table->words + o->answer.first_word, __ATOMIC_RELAXED);
 	/* Release pairs with file_look(). */
-	__atomic_store_n(&f->seq, f->seq + 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&f->seq, seq + 1, __ATOMIC_RELEASE);
 }
 
 /* Map the opened object's memory into f; the descriptor is closed. */
@@ -192,7 +194,7 @@ static int map_object(struct file *f, struct opened *o)
 
 static bool is_alive(const struct file *f)
 {
-	return f->place.object != 0 && f->place.epoch == epoch_now() &&
+	return (f->seq & 1) == 0 && f->place.object != 0 && f->place.epoch == epoch_now() &&
 	       f->place.serial == view_serial(f->view);
 }
 

@@ -55,6 +55,11 @@ unsigned file_mmap_mode(const struct file *f);
  * leaves buf undefined.
  */
 ssize_t file_read(struct file *f, void *buf, size_t len, uint64_t off);
+/*
+ * The same for a thread that may be cancelled: while it waits, look() is called now and then with
+ * nothing held, and need not return.
+ */
+ssize_t file_read_looking(struct file *f, void *buf, size_t len, uint64_t off, void (*look)(void));
 /* The same without waiting: -EAGAIN when a byte is not there yet.  *ret_chunk: the first such. */
 ssize_t file_read_try(struct file *f, void *buf, size_t len, uint64_t off, uint32_t *ret_chunk);
 

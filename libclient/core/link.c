@@ -29,6 +29,9 @@ void link_free(struct link *l)
 {
 	if (l == NULL)
 		return;
+	/* Before the socket: while it is mapped the daemon takes us for somebody who reads on. */
+	if (l->memory != NULL)
+		sys_munmap(l->memory, sizeof(*l->memory));
 	/* In a forked child the numbers are its own copies: closing them ends nothing of the parent. */
 	if (own_fd_is_ours(&l->socket)) {
 		sys_close(l->socket.fd);
@@ -37,8 +40,6 @@ void link_free(struct link *l)
 		if (own_fd_is_ours(&l->notify))
 			sys_close(l->notify.fd);
 	}
-	if (l->memory != NULL)
-		sys_munmap(l->memory, sizeof(*l->memory));
 	locate_fini(&l->locations);
 	arena_free(l);
 }

@@ -150,10 +150,12 @@ static int map_session(struct link *l, int fd)
 	if (sys_fstat(fd, &st) < 0 || st.st_size < (off_t)len)
 		return -EPROTO;
 	/*
-	 * The daemon keeps what was pinned in a session while that session's memory is mapped, even
-	 * when its socket is gone: it stays mapped somewhere else, for good.
+	 * The daemon keeps the objects and pins of a session while that session's memory is mapped,
+	 * even when its socket is gone.  Readers may be at those objects' words, so it stays mapped
+	 * somewhere else, for good; in a forked child only what was pinned counts.
 	 */
-	if (l->memory != NULL && __atomic_load_n(&l->has_claims, __ATOMIC_SEQ_CST)) {
+	if (l->memory != NULL &&
+	    (l->epoch == epoch_now() || __atomic_load_n(&l->has_claims, __ATOMIC_SEQ_CST))) {
 		mem = sys_mremap(l->memory, 0, PAGE, MREMAP_MAYMOVE, NULL);
 		if (sys_is_error(mem))
 			return (int)(long)mem;

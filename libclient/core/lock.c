@@ -2,6 +2,7 @@
 #include "libclient/core/epoch.h"
 #include "libclient/core/sys.h"
 
+#include <errno.h>
 #include <stdbool.h>
 
 #define WAITERS	 0x80000000u
@@ -82,6 +83,17 @@ void lock_leave(struct lock *l, uint64_t signals)
 	sys_restore_signals(signals);
 }
 
+/*
+ * Its owner may have been cancelled, or ended as a vfork child, inside: then it is free.  What a gate
+ * guards is sound at every instant.  True: it was.
+ */
+static bool free_if_dead(struct lock *l, uint64_t word, uint32_t epoch)
+{
+	return !is_free(word, epoch) && sys_call2(__NR_tkill, owner_of(word), 0) == -ESRCH &&
+	       __atomic_compare_exchange_n(&l->word, &word, 0, false, __ATOMIC_ACQUIRE,
+					   __ATOMIC_RELAXED);
+}
+
 int gate_try(struct gate *g)
 {
 	uint32_t epoch = epoch_now(), tid = (uint32_t)sys_gettid();
@@ -89,7 +101,10 @@ int gate_try(struct gate *g)
 
 	if (!is_free(word, epoch) && owner_of(word) == tid)
 		return -EDEADLK;
-	return take(&g->lock, tid, epoch) ? 0 : -EAGAIN;
+	if (take(&g->lock, tid, epoch) ||
+	    (free_if_dead(&g->lock, word, epoch) && take(&g->lock, tid, epoch)))
+		return 0;
+	return -EAGAIN;
 }
 
 int gate_enter(struct gate *g, unsigned timeout_ms)
@@ -101,9 +116,11 @@ int gate_enter(struct gate *g, unsigned timeout_ms)
 	if (r != -EAGAIN)
 		return r;
 	deadline = sys_now_ms() + timeout_ms;
-	while (!take_or_sleep(&g->lock, tid, epoch))
+	while (!take_or_sleep(&g->lock, tid, epoch)) {
+		free_if_dead(&g->lock, __atomic_load_n(&g->lock.word, __ATOMIC_RELAXED), epoch);
 		if (sys_now_ms() > deadline)
 			return -ETIMEDOUT;
+	}
 	return 0;
 }
 

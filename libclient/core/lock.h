@@ -7,7 +7,8 @@
  * gate: sections that talk to the daemon.  Signals stay as they are; a handler
  * that comes back into a gate of its own thread gets -EDEADLK.
  *
- * What they guard must be sound at every instant, because a fork may freeze it.
+ * What they guard must be sound at every instant, because a fork may freeze it, and
+ * because a gate whose thread is gone (cancelled inside) is free again.
  * Zeroed memory is a free lock.  Threads: any.
  */
 #ifndef LIBCLIENT_CORE_LOCK_H

@@ -114,8 +114,8 @@ static int wait_a_slice(struct file *f, const struct file_place *at, uint32_t ch
 	return 0;
 }
 
-/* Until the first `end` bytes of the chunk are valid, somewhere.  Returns where. */
-static int wait_for(struct file *f, uint32_t chunk, uint64_t end)
+/* Until the first `end` bytes of the chunk are valid, somewhere.  look: NULL, or file_read_looking()'s. */
+static int wait_for(struct file *f, uint32_t chunk, uint64_t end, void (*look)(void))
 {
 	struct patience p = { .moved_ms = sys_now_ms() };
 	struct file_place at;
@@ -136,6 +136,8 @@ static int wait_for(struct file *f, uint32_t chunk, uint64_t end)
 			r = file_revive(f);
 		if (r != 0)
 			return r;
+		if (look != NULL)
+			look();
 	}
 }
 
@@ -200,7 +202,8 @@ static ssize_t clip(const struct file *f, size_t len, uint64_t off)
 	return len > (size_t)PTRDIFF_MAX ? PTRDIFF_MAX : (ssize_t)len;
 }
 
-static ssize_t read_range(struct file *f, unsigned char *buf, size_t len, uint64_t off)
+static ssize_t read_range(struct file *f, unsigned char *buf, size_t len, uint64_t off,
+			  void (*look)(void))
 {
 	size_t done = 0, n = 0;
 	bool asked = false;
@@ -220,7 +223,8 @@ static ssize_t read_range(struct file *f, unsigned char *buf, size_t len, uint64
 			if (!asked)
 				look_ahead(f, at, len - done);
 			asked = true;
-			r = wait_for(f, chunk, (at & ((1ull << file_chunk_shift(f)) - 1)) + n);
+			r = wait_for(f, chunk, (at & ((1ull << file_chunk_shift(f)) - 1)) + n,
+				     look);
 		}
 		if (r != 0)
 			return r;
@@ -232,7 +236,14 @@ ssize_t file_read(struct file *f, void *buf, size_t len, uint64_t off)
 {
 	ssize_t n = clip(f, len, off);
 
-	return n == 0 ? 0 : read_range(f, buf, (size_t)n, off);
+	return n == 0 ? 0 : read_range(f, buf, (size_t)n, off, NULL);
+}
+
+ssize_t file_read_looking(struct file *f, void *buf, size_t len, uint64_t off, void (*look)(void))
+{
+	ssize_t n = clip(f, len, off);
+
+	return n == 0 ? 0 : read_range(f, buf, (size_t)n, off, look);
 }
 
 ssize_t file_read_try(struct file *f, void *buf, size_t len, uint64_t off, uint32_t *ret_chunk)
@@ -361,7 +372,7 @@ int file_wait(struct file *f, uint64_t off, uint64_t len)
 			if (r != 0 && !view_is_lost(r))
 				return r;
 		}
-		r = wait_for(f, chunk, chunk_len(f, shift, chunk));
+		r = wait_for(f, chunk, chunk_len(f, shift, chunk), NULL);
 		if (r != 0)
 			return r;
 		if (file_chunk_shift(f) != shift)

@@ -47,6 +47,17 @@ extern struct ofd **fds_pages[FDS_NR_PAGES];
 extern bool fds_moved;
 struct ofd *fds_get_known(int fd);
 
+/* Without a reference, and maybe not for long. */
+static inline bool fds_may_be_ours(int fd)
+{
+	struct ofd **page;
+
+	if ((unsigned)fd >= __atomic_load_n(&fds_end, __ATOMIC_RELAXED))
+		return false;
+	page = __atomic_load_n(&fds_pages[fd / FDS_PER_PAGE], __ATOMIC_ACQUIRE);
+	return page != NULL && __atomic_load_n(&page[fd % FDS_PER_PAGE], __ATOMIC_RELAXED) != NULL;
+}
+
 /* The description, with a reference, or NULL when the descriptor is not ours. */
 static inline struct ofd *fds_get(int fd)
 {

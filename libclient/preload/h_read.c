@@ -15,7 +15,27 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+extern void pthread_testcancel(void) LIBC_WEAK;
+
 #define MAX_COUNT 0x7ffff000u /* what the kernel reads at most in one call */
+
+/*
+ * Reading is a cancellation point, also in a loop that never waits and while the store is slow.  A
+ * thread that is cancelled while it waits leaves its reference to the open file behind, no more.
+ */
+static void cancel_point(void)
+{
+	if (pthread_testcancel != 0)
+		pthread_testcancel();
+}
+
+/* fds_get(), before which the thread may end. */
+static inline struct ofd *get_to_read(int fd)
+{
+	if (fds_may_be_ours(fd))
+		cancel_point();
+	return fds_get(fd);
+}
 
 /* Bytes at `off`, or a negative errno. */
 static ssize_t read_at(const struct ofd *o, void *buf, size_t len, off_t off)
@@ -26,7 +46,8 @@ static ssize_t read_at(const struct ofd *o, void *buf, size_t len, off_t off)
 		return -EBADF;
 	if ((uint64_t)off >= o->size)
 		return 0;
-	return file_read(o->file, buf, len < MAX_COUNT ? len : MAX_COUNT, (uint64_t)off);
+	return file_read_looking(o->file, buf, len < MAX_COUNT ? len : MAX_COUNT, (uint64_t)off,
+				 cancel_point);
 }
 
 static ssize_t read_next(const struct ofd *o, int fd, void *buf, size_t len)
@@ -40,7 +61,7 @@ static ssize_t read_next(const struct ofd *o, int fd, void *buf, size_t len)
 	at = offset_take(o->cell, fd, len < MAX_COUNT ? len : MAX_COUNT, o->size, &taken);
 	if (at < 0 || taken == 0)
 		return at < 0 ? (ssize_t)at : 0;
-	r = file_read(o->file, buf, taken, (uint64_t)at);
+	r = file_read_looking(o->file, buf, taken, (uint64_t)at, cancel_point);
 	if (r < (ssize_t)taken)
 		offset_untake(o->cell, fd, at, taken);
 	return r;
@@ -48,7 +69,7 @@ static ssize_t read_next(const struct ofd *o, int fd, void *buf, size_t len)
 
 EXPORT ssize_t read(int fd, void *buf, size_t len)
 {
-	struct ofd *o = fds_get(fd);
+	struct ofd *o = get_to_read(fd);
 	__typeof(&read) libc;
 	ssize_t r;
 
@@ -72,7 +93,7 @@ ssize_t __read_chk(int fd, void *buf, size_t len, size_t room)
 
 EXPORT ssize_t pread(int fd, void *buf, size_t len, off_t off)
 {
-	struct ofd *o = fds_get(fd);
+	struct ofd *o = get_to_read(fd);
 	ssize_t r;
 
 	if (o == NULL)
@@ -118,7 +139,9 @@ static ssize_t scatter(const struct ofd *o, const struct iovec *iov, size_t tota
 
 	for (; done < total; iov++) {
 		size_t n = iov->iov_len < total - done ? iov->iov_len : total - done;
-		ssize_t r = n == 0 ? 0 : file_read(o->file, iov->iov_base, n, off + done);
+		ssize_t r = n == 0 ? 0
+				   : file_read_looking(o->file, iov->iov_base, n, off + done,
+						       cancel_point);
 
 		if (r < 0)
 			return r;
@@ -165,7 +188,7 @@ static ssize_t readv_next(const struct ofd *o, int fd, const struct iovec *iov, 
 
 EXPORT ssize_t readv(int fd, const struct iovec *iov, int nr)
 {
-	struct ofd *o = fds_get(fd);
+	struct ofd *o = get_to_read(fd);
 	__typeof(&readv) libc;
 	ssize_t r;
 
@@ -181,7 +204,7 @@ EXPORT ssize_t readv(int fd, const struct iovec *iov, int nr)
 
 EXPORT ssize_t preadv(int fd, const struct iovec *iov, int nr, off_t off)
 {
-	struct ofd *o = fds_get(fd);
+	struct ofd *o = get_to_read(fd);
 	ssize_t r;
 
 	if (o == NULL)
@@ -194,7 +217,7 @@ ALIAS(preadv64, preadv);
 
 EXPORT ssize_t preadv2(int fd, const struct iovec *iov, int nr, off_t off, int flags)
 {
-	struct ofd *o = fds_get(fd);
+	struct ofd *o = get_to_read(fd);
 	ssize_t r;
 
 	if (o == NULL)

@@ -262,7 +262,7 @@ def test_a_mapping_outlives_its_link(how, served, own):
     try:
         while (line := p.stdout.readline()) != "cut\n":
             assert line
-        wait_until(lambda: "its memory is still mapped" in d.log(), "the daemon did not notice")
+        wait_until(lambda: "still mapped" in d.log(), "the daemon did not notice")
         for _ in range(2):
             for _ in range(2):
                 assert d.run("cat", d.path("big.bin")).stdout == body(3, 24 * MiB)
@@ -274,3 +274,62 @@ def test_a_mapping_outlives_its_link(how, served, own):
     finally:
         p.kill()
         p.wait()
+
+
+READ_ON = """
+    import ctypes, hashlib, os, sys
+    D = os.environ["D"]
+    fd = os.open(D + "/w.bin", os.O_RDONLY)
+    first = os.pread(fd, 1 << 24, 0)
+    close = ctypes.CDLL("libc.so.6").close
+    for other in os.listdir("/proc/self/fd"):
+        try:
+            if int(other) > 2 and os.readlink("/proc/self/fd/" + other).startswith("socket:"):
+                close(int(other))
+        except FileNotFoundError:
+            pass
+    print("cut", flush=True)
+    sys.stdin.readline()
+    if sys.argv[1] == "again":
+        print(len(open(D + "/many/60", "rb").read()))
+    print(sum(os.pread(fd, 5000, at) != first[at:at + 5000] for at in range(0, len(first), 5000)), flush=True)
+    """
+
+
+# Holds the mount, then, asked to, many small files.
+HOLD_MANY = """
+    import os, sys
+    D = os.environ["D"]
+    text = open(D + "/text")
+    print("holds", flush=True)
+    sys.stdin.readline()
+    files = [open(f"{D}/many/{i}", "rb") for i in range(64)]
+    print(sum(len(f.read()) for f in files), flush=True)
+    sys.stdin.readline()
+    """
+
+
+@pytest.mark.parametrize("how", ["on", "again"])
+def test_an_open_file_outlives_its_link(how, own):
+    """It reads by the words of its object, which stay that object's."""
+    d = own({"expireTimeSec": 0})
+
+    def start(code, *argv):
+        return subprocess.Popen([sys.executable, "-c", textwrap.dedent(code), *argv], stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, env={**d.preload(), "D": str(d.model_dir)}, text=True)
+
+    holder = start(HOLD_MANY)
+    assert holder.stdout.readline() == "holds\n"
+    p = start(READ_ON, how)
+    try:
+        assert p.stdout.readline() == "cut\n"
+        wait_until(lambda: "the client is gone" in d.log(), "the daemon did not notice")
+        holder.stdin.write("many\n")
+        holder.stdin.flush()
+        assert holder.stdout.readline() == "6400000\n"
+        assert p.communicate("go\n", timeout=60)[0].split()[-1] == "0"
+        holder.communicate("end\n", timeout=60)
+    finally:
+        for process in p, holder:
+            process.kill()
+            process.wait()

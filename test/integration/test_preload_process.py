@@ -265,3 +265,25 @@ def test_64_threads_open_64_cold_objects_at_once(served, plain, own):
 def test_threads(how, plain, shared):
     assert shared.run(PROGRAMS / "proc_threads", how, plain / NAME, plain / NAME, preload=False).stdout == b"right\n"
     right(shared.run(PROGRAMS / "proc_threads", how, shared.path(NAME), plain / NAME, timeout=60))
+
+
+@pytest.mark.parametrize("how", ["cancel", "cancel-async"])
+def test_cancelled_readers_end_and_the_others_go_on(how, plain, shared):
+    right(shared.run(PROGRAMS / "proc_threads", how, shared.path(NAME), plain / NAME, timeout=60))
+
+
+@pytest.mark.parametrize("how", ["cancel-cold", "cancel-cold-async"])
+def test_readers_that_wait_for_a_stalled_store_can_be_cancelled(how, served, plain, own):
+    """They end while the store says nothing; when it speaks again, others read."""
+    d = own()
+    assert d.run("ls", d.path()).returncode == 0
+    served.fault(f"GET models/p/{NAME}", "stall_at", at=0)
+    p = subprocess.Popen([PROGRAMS / "proc_threads", how, d.path(NAME), plain / NAME], env=d.preload(),
+                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert p.stdout.readline() == b"cancelled\n"
+        served.clear()
+        assert p.communicate(b"go on\n", timeout=60)[0] == b"right\n"
+    finally:
+        p.kill()
+        p.wait()

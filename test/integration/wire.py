@@ -54,6 +54,7 @@ class Session:
                 time.sleep(0.001)
         self.seq = 0
         self.fds = []
+        self.memory = None
 
     def __enter__(self):
         return self
@@ -62,6 +63,9 @@ class Session:
         self.close()
 
     def close(self):
+        if self.memory is not None:
+            self.memory.close()  # else the daemon takes us for somebody who reads on
+            self.memory = None
         self.socket.close()
         for fd in self.fds:
             os.close(fd)
