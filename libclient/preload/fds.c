@@ -398,6 +398,67 @@ void fds_fork_failed(void)
 }
 
 /*
+ * Does the number still show what the table says?  fork copies the kernel's table
+ * first and memory later, page by page: what other threads opened and closed
+ * meanwhile may stand in one and not in the other.
+ */
+static bool is_still(int fd, const struct ofd *o, struct stat *st)
+{
+	if (sys_fstat(fd, st) != 0)
+		return false;
+	if (o == FDS_DIRECTORY)
+		return S_ISDIR(st->st_mode);
+	if (!S_ISREG(st->st_mode) || st->st_nlink != 0)
+		return false;
+	if (o->escaped != 0)
+		return (uint64_t)st->st_size == o->size;
+	return (uint64_t)st->st_ino == o->placeholder;
+}
+
+static void check_slot(int fd, struct ofd **slot)
+{
+	struct stat st = { 0 };
+	struct ofd *o = *slot;
+
+	if (o == NULL || o == FDS_INHERITED)
+		return;
+	if (is_ofd(o) && o->refs == 0) {
+		*slot = NULL; /* closed, but for the page with the slot */
+		return;
+	}
+	if (is_still(fd, o, &st))
+		return;
+	dirpos_forget(fd);
+	replace(slot, NULL);
+	if (S_ISREG(st.st_mode) && st.st_nlink == 0)
+		inherit_received(fd);
+}
+
+void fds_in_child(void)
+{
+	uint32_t i, fd;
+
+	fds_own();
+	/* The list of free descriptions may be of another instant than they are. */
+	free_head = 0;
+	for (i = 0; i < nr_ofds && i < NR_OFD_BLOCKS * OFDS_PER_BLOCK; i++) {
+		if (blocks[i / OFDS_PER_BLOCK] == NULL)
+			continue;
+		ofd_at(i)->number = i;
+		if (ofd_at(i)->refs == 0)
+			push_free(ofd_at(i));
+	}
+	for (fd = 0; fd < fds_end; fd++) {
+		struct ofd **slot = slot_of((int)fd);
+
+		if (slot == NULL)
+			fd |= FDS_PER_PAGE - 1;
+		else
+			check_slot((int)fd, slot);
+	}
+}
+
+/*
  * In a vfork child the table says what a number was in its parent: the cell goes
  * with the placeholder only.
  */

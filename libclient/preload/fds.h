@@ -101,6 +101,8 @@ bool fds_in_vfork_child(void);
 /* Around fork: the child will hold every offset as well. */
 void fds_before_fork(void);
 void fds_fork_failed(void);
+/* In a forked child, where no other thread is: the table is its own, and says what is open. */
+void fds_in_child(void);
 /*
  * The descriptor may come into the hands of another program, or go from those of a
  * vfork child: its offset goes to the kernel, where everybody finds it.

@@ -27,8 +27,12 @@ static pid_t fork_by(fork_function *libc)
 
 	if (libc == NULL)
 		return (pid_t)answer(-ENOSYS);
-	if (fds_end == 0 && maps_high == 0)
-		return libc();
+	if (fds_end == 0 && maps_high == 0) {
+		pid = libc();
+		if (pid == 0 && fds_end != 0) /* another thread's first one */
+			fds_in_child();
+		return pid;
+	}
 	r = lazy_before_fork(&lazy);
 	if (r != 0)
 		return (pid_t)answer(r == -ENOMEM ? r : -EAGAIN);
@@ -36,7 +40,7 @@ static pid_t fork_by(fork_function *libc)
 	maps_before_fork();
 	pid = libc();
 	if (pid == 0)
-		fds_own();
+		fds_in_child();
 	else if (pid < 0)
 		fds_fork_failed();
 	if (pid == 0)
