@@ -10,6 +10,10 @@
 
 #include <linux/memfd.h>
 
+#ifndef F_SEAL_FUTURE_WRITE /* Linux 5.1 */
+#define F_SEAL_FUTURE_WRITE 0x0010
+#endif
+
 #define STEP (8u << 20) /* filled at a time */
 
 static void say_too_big(const struct file *f, uint64_t need, uint64_t available)
@@ -94,6 +98,10 @@ int escape_open(struct file *f)
 	if (fd < 0)
 		return fd;
 	r = sys_fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
+	/* A child that another thread forked meanwhile has our mapping, which it does not know. */
+	if (r == -EBUSY)
+		r = sys_fcntl(fd, F_ADD_SEALS,
+			      F_SEAL_FUTURE_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
 	if (r == 0)
 		r = (int)sys_call2(__NR_fchmod, fd, 0444);
 	if (r == 0)
@@ -126,8 +134,10 @@ int escape_duplicate(int fd)
 /* Every descriptor of `o` becomes one of the copy's, here and in the table. */
 static int replace(struct ofd *o, int fd)
 {
-	struct ofd *escaped;
 	int copy = escape_open(o->file), at, flags;
+	struct ofd *escaped;
+	uint64_t signals;
+	int64_t here;
 
 	if (copy < 0)
 		return copy;
@@ -139,15 +149,22 @@ static int replace(struct ofd *o, int fd)
 	}
 	escaped->escaped = true;
 	offset_is_in_kernel(escaped->cell);
-	/* Who reads in another thread meanwhile goes by the kernel's offset, of whichever it is. */
-	offset_to_kernel(o->cell, fd);
-	sys_call3(__NR_lseek, copy, offset_get(o->cell, fd), SEEK_SET);
+	/* Who reads in another thread meanwhile waits, and goes on by the copy's offset. */
+	here = offset_hold(o->cell, fd, &signals);
+	if (here < 0) {
+		fds_put(escaped);
+		sys_close(copy);
+		return (int)here;
+	}
+	sys_call3(__NR_lseek, copy, here, SEEK_SET);
+	sys_fcntl(copy, F_SETFL, sys_fcntl(fd, F_GETFL, 0) & (O_APPEND | O_NONBLOCK));
 	for (at = fds_next_of(o, 0); at >= 0; at = fds_next_of(o, at + 1)) {
 		flags = sys_fcntl(at, F_GETFD, 0);
 		if (flags < 0 || sys_dup3(copy, at, (flags & FD_CLOEXEC) != 0 ? O_CLOEXEC : 0) < 0)
 			continue;
 		fds_exchange(at, o, escaped);
 	}
+	offset_release(o->cell, signals);
 	fds_put(escaped);
 	sys_close(copy);
 	return 0;

@@ -3,6 +3,8 @@
 #include "libclient/core/epoch.h"
 #include "libclient/core/sys.h"
 
+#include <time.h>
+
 #define REGION_LEN   4096u
 #define REGION_CELLS (REGION_LEN / sizeof(struct cell))
 
@@ -64,18 +66,98 @@ bool offset_put(struct cell *c)
 	return __atomic_sub_fetch(&c->refs, 1, __ATOMIC_RELAXED) == 0 && c->epoch == epoch_now();
 }
 
+/* ---- the kernel's turn, and the way there ---------------------------------------------- */
+
+/*
+ * While somebody moves an offset, the cell says so and keeps its value: everybody
+ * else waits, in other processes too.  Two threads that hand it to the kernel at
+ * once would otherwise seek one after the other, and undo what a reader did between.
+ */
+#define PATIENCE_YIELDS 100u
+#define PATIENCE_NAPS	10000u /* of 100 us: then who moved it has died */
+
+static bool is_moving(uint64_t at)
+{
+	return at > OFFSET_IN_KERNEL;
+}
+
+static uint64_t moving(int64_t at)
+{
+	return OFFSET_IN_KERNEL + 1 + (uint64_t)at;
+}
+
+static int64_t moved_from(uint64_t at)
+{
+	return (int64_t)(at - OFFSET_IN_KERNEL - 1);
+}
+
+static void wait_a_little(unsigned tries)
+{
+	const struct timespec nap = { .tv_nsec = 100000 };
+
+	if (tries < PATIENCE_YIELDS)
+		sys_call0(__NR_sched_yield);
+	else
+		sys_call2(__NR_nanosleep, &nap, NULL);
+}
+
+/* An offset, or OFFSET_IN_KERNEL: never on its way. */
+static uint64_t settled(struct cell *c, int fd)
+{
+	uint64_t at = __atomic_load_n(&c->offset, __ATOMIC_ACQUIRE);
+	unsigned tries;
+
+	for (tries = 0; is_moving(at) && tries < PATIENCE_YIELDS + PATIENCE_NAPS; tries++) {
+		wait_a_little(tries);
+		at = __atomic_load_n(&c->offset, __ATOMIC_ACQUIRE);
+	}
+	while (is_moving(at)) {
+		kernel_seek(fd, moved_from(at), SEEK_SET);
+		if (__atomic_compare_exchange_n(&c->offset, &at, OFFSET_IN_KERNEL, false,
+						__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+			at = OFFSET_IN_KERNEL;
+	}
+	return at;
+}
+
+int64_t offset_hold(struct cell *c, int fd, uint64_t *ret_signals)
+{
+	uint64_t at;
+	int64_t here;
+
+	*ret_signals = sys_block_signals();
+	do {
+		at = settled(c, fd);
+		here = at == OFFSET_IN_KERNEL ? kernel_seek(fd, 0, SEEK_CUR) : (int64_t)at;
+		if (here < 0 ||
+		    here == OFFSET_MAX) { /* no descriptor; no number left to say it with */
+			sys_restore_signals(*ret_signals);
+			return here < 0 ? here : -EOVERFLOW;
+		}
+	} while (!__atomic_compare_exchange_n(&c->offset, &at, moving(here), false,
+					      __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+	return here;
+}
+
+/* Release pairs with the acquire in settled(): the kernel has it when the cell says so. */
+void offset_release(struct cell *c, uint64_t signals)
+{
+	__atomic_store_n(&c->offset, OFFSET_IN_KERNEL, __ATOMIC_RELEASE);
+	sys_restore_signals(signals);
+}
+
 int64_t offset_get(struct cell *c, int fd)
 {
-	uint64_t at = __atomic_load_n(&c->offset, __ATOMIC_RELAXED);
+	uint64_t at = settled(c, fd);
 
 	return at == OFFSET_IN_KERNEL ? kernel_seek(fd, 0, SEEK_CUR) : (int64_t)at;
 }
 
 void offset_set(struct cell *c, int fd, int64_t offset)
 {
-	uint64_t at = __atomic_load_n(&c->offset, __ATOMIC_RELAXED);
+	uint64_t at;
 
-	while (at != OFFSET_IN_KERNEL)
+	while ((at = settled(c, fd)) != OFFSET_IN_KERNEL)
 		if (__atomic_compare_exchange_n(&c->offset, &at, (uint64_t)offset, false,
 						__ATOMIC_RELAXED, __ATOMIC_RELAXED))
 			return;
@@ -89,34 +171,46 @@ static uint64_t clip(int64_t at, uint64_t len, uint64_t size)
 	return len < size - (uint64_t)at ? len : size - (uint64_t)at;
 }
 
+/* The kernel has it: look and move while nobody else does. */
+static int64_t take_from_kernel(struct cell *c, int fd, uint64_t len, uint64_t size,
+				uint64_t *ret_len)
+{
+	uint64_t signals;
+	int64_t at = offset_hold(c, fd, &signals);
+
+	*ret_len = 0;
+	if (at < 0)
+		return at == -EOVERFLOW ? OFFSET_MAX : at;
+	*ret_len = clip(at, len, size);
+	if (*ret_len != 0)
+		kernel_seek(fd, at + (int64_t)*ret_len, SEEK_SET);
+	offset_release(c, signals);
+	return at;
+}
+
 int64_t offset_take(struct cell *c, int fd, uint64_t len, uint64_t size, uint64_t *ret_len)
 {
 	uint64_t at = __atomic_load_n(&c->offset, __ATOMIC_RELAXED);
-	int64_t kernel_at;
 
 	while (at != OFFSET_IN_KERNEL) {
+		if (is_moving(at)) {
+			at = settled(c, fd);
+			continue;
+		}
 		*ret_len = clip((int64_t)at, len, size);
 		if (*ret_len == 0 ||
 		    __atomic_compare_exchange_n(&c->offset, &at, at + *ret_len, false,
 						__ATOMIC_RELAXED, __ATOMIC_RELAXED))
 			return (int64_t)at;
 	}
-	kernel_at = kernel_seek(fd, 0, SEEK_CUR);
-	if (kernel_at < 0) {
-		*ret_len = 0;
-		return kernel_at;
-	}
-	*ret_len = clip(kernel_at, len, size);
-	if (*ret_len != 0)
-		kernel_seek(fd, kernel_at + (int64_t)*ret_len, SEEK_SET);
-	return kernel_at;
+	return take_from_kernel(c, fd, len, size, ret_len);
 }
 
 void offset_untake(struct cell *c, int fd, int64_t offset, uint64_t len)
 {
 	uint64_t after = (uint64_t)offset + len;
 
-	if (__atomic_load_n(&c->offset, __ATOMIC_RELAXED) == OFFSET_IN_KERNEL)
+	if (settled(c, fd) == OFFSET_IN_KERNEL)
 		kernel_seek(fd, offset, SEEK_SET);
 	else
 		__atomic_compare_exchange_n(&c->offset, &after, (uint64_t)offset, false,
@@ -125,12 +219,18 @@ void offset_untake(struct cell *c, int fd, int64_t offset, uint64_t len)
 
 void offset_to_kernel(struct cell *c, int fd)
 {
-	uint64_t at = __atomic_load_n(&c->offset, __ATOMIC_RELAXED);
+	uint64_t signals;
+	int64_t at;
 
-	while (at != OFFSET_IN_KERNEL) {
-		kernel_seek(fd, (int64_t)at, SEEK_SET);
-		if (__atomic_compare_exchange_n(&c->offset, &at, OFFSET_IN_KERNEL, false,
-						__ATOMIC_RELAXED, __ATOMIC_RELAXED))
-			return;
+	if (settled(c, fd) == OFFSET_IN_KERNEL)
+		return;
+	at = offset_hold(c, fd, &signals);
+	if (at == -EOVERFLOW) {
+		kernel_seek(fd, OFFSET_MAX, SEEK_SET);
+		offset_is_in_kernel(c);
 	}
+	if (at < 0)
+		return;
+	kernel_seek(fd, at, SEEK_SET);
+	offset_release(c, signals);
 }

@@ -19,7 +19,7 @@
 #define OFFSET_IN_KERNEL (1ull << 63)
 
 struct cell {
-	uint64_t offset; /* or OFFSET_IN_KERNEL */
+	uint64_t offset; /* or OFFSET_IN_KERNEL; or more: it is being moved */
 	uint32_t refs;	 /* processes */
 	uint32_t epoch;	 /* of the process that made it */
 };
@@ -47,6 +47,13 @@ int64_t offset_take(struct cell *c, int fd, uint64_t len, uint64_t size, uint64_
 /* Give bytes back after a failed read, if nobody has moved on since. */
 void offset_untake(struct cell *c, int fd, int64_t offset, uint64_t len);
 
+/*
+ * The offset, which stays where it is for everybody until offset_release(): readers
+ * wait, signals are blocked.  After it the kernel has the offset.  Negative errno:
+ * there is nothing to release.
+ */
+int64_t offset_hold(struct cell *c, int fd, uint64_t *ret_signals);
+void offset_release(struct cell *c, uint64_t signals);
 /* From now on the kernel keeps it: a program started by exec will look there. */
 void offset_to_kernel(struct cell *c, int fd);
 /* The kernel has it already: a descriptor that came through exec. */
