@@ -91,9 +91,10 @@ static int duplicate_to(int fd, int to, int flags)
 {
 	int r;
 
-	/* Nobody may read the old file under a number that is about to be the new one. */
-	if (fds_is_ours(to) && !fds_is_ours(fd) && sys_fcntl(fd, F_GETFD, 0) >= 0)
-		fds_forget(to);
+	if ((flags & ~O_CLOEXEC) != 0)
+		return -EINVAL; /* before anything is forgotten */
+	if (fds_is_ours(to) && fd != to && sys_fcntl(fd, F_GETFD, 0) >= 0)
+		fds_before_duplicate(fd, to);
 	r = sys_dup3(fd, to, flags);
 	if (r >= 0)
 		fds_duplicate(fd, to);
@@ -123,9 +124,13 @@ EXPORT int dup3(int fd, int to, int flags)
 static long lock_ours(int cmd, struct flock *lock)
 {
 	if (cmd == F_GETLK || cmd == F_OFD_GETLK) {
+		if (cmd == F_GETLK && lock->l_type != F_RDLCK && lock->l_type != F_WRLCK)
+			return -EINVAL;
 		lock->l_type = F_UNLCK;
 		return 0;
 	}
+	if (lock->l_type != F_RDLCK && lock->l_type != F_WRLCK && lock->l_type != F_UNLCK)
+		return -EINVAL;
 	return lock->l_type == F_WRLCK ? -EBADF : 0;
 }
 
