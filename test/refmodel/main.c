@@ -4,7 +4,7 @@
  *
  *	refmodel --plain DIR --model DIR --work DIR [--seed N] [--threads N] [--ops N]
  *	         [--allow EIO,ETIMEDOUT…] [--bare] [--replay FILE] [--shrink SECONDS]
- *	         [--table] [--print]
+ *	         [--only open,read…] [--table] [--print]
  *
  * Ends with 0 if nothing differs; with 1 and a shortened sequence if something does;
  * with 2 if it cannot begin.
@@ -56,20 +56,15 @@ void atexit_words(void)
 static void parse(int argc, char **argv, struct wishes *w)
 {
 	static const struct option options[] = {
-		{ "plain", 1, NULL, 'p' },
-		{ "model", 1, NULL, 'm' },
-		{ "work", 1, NULL, 'w' },
-		{ "seed", 1, NULL, 's' },
-		{ "threads", 1, NULL, 't' },
-		{ "ops", 1, NULL, 'n' },
-		{ "allow", 1, NULL, 'a' },
-		{ "bare", 0, NULL, 'b' },
-		{ "replay", 1, NULL, 'r' },
-		{ "shrink", 1, NULL, 'k' },
-		{ "table", 0, NULL, 'T' },
-		{ "print", 0, NULL, 'P' },
-		{ 0 },
+		{ "plain", 1, NULL, 'p' },   { "model", 1, NULL, 'm' },
+		{ "work", 1, NULL, 'w' },    { "seed", 1, NULL, 's' },
+		{ "threads", 1, NULL, 't' }, { "ops", 1, NULL, 'n' },
+		{ "allow", 1, NULL, 'a' },   { "bare", 0, NULL, 'b' },
+		{ "replay", 1, NULL, 'r' },  { "shrink", 1, NULL, 'k' },
+		{ "table", 0, NULL, 'T' },   { "print", 0, NULL, 'P' },
+		{ "only", 1, NULL, 'o' },    { 0 },
 	};
+	static char only[2048];
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
@@ -103,6 +98,10 @@ static void parse(int argc, char **argv, struct wishes *w)
 			break;
 		case 'k':
 			w->seconds = (unsigned)atoi(optarg);
+			break;
+		case 'o':
+			snprintf(only, sizeof(only), ",%s,", optarg);
+			sequence_only(only);
 			break;
 		case 'P':
 			w->print = true;

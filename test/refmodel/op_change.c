@@ -23,19 +23,18 @@ static const struct node *store_name(const struct place *pl, bool follow, bool *
 	return n;
 }
 
-static bool has_slash(const char *path)
+static bool is_about_names(int error)
 {
-	return path[0] != '\0' && path[strlen(path) - 1] == '/';
+	return error == ENOENT || error == ENOTDIR || error == ENAMETOOLONG || error == ELOOP;
 }
 
 /* Where both names are wrong, or one says it is a directory, either errno may be said first. */
 static void two_changed(struct actor *a, const char *what, struct outcome p, struct outcome m,
 			bool slash)
 {
-	bool missing =
-		(p.err == ENOENT || p.err == ENOTDIR) && (m.err == ENOENT || m.err == ENOTDIR);
+	bool either = slash || (is_about_names(p.err) && is_about_names(m.err));
 
-	judge(a, what, p, m, missing || slash ? JUDGE_ANY_ERRNO : 0);
+	judge(a, what, p, m, either ? JUDGE_ANY_ERRNO : 0);
 	a->local_changes++;
 }
 
@@ -108,10 +107,7 @@ OP(mkdir)
 		return true;
 	}
 	p = TRY(mkdirat(pl.pdir, pl.p, 0700));
-	/* Of a file's name with a slash behind it the kernel says only that it is there. */
-	if (p.err == EEXIST && m.err == ENOTDIR)
-		return true;
-	changed(a, pl.m, p, m);
+	two_changed(a, pl.m, p, m, place_ends_in_slash(&pl));
 	return true;
 }
 
@@ -163,7 +159,7 @@ OP(rename)
 	}
 	p = TRY(renameat2(from.pdir, from.p, to.pdir, to.p, way));
 	snprintf(what, sizeof(what), "rename %.900s to %.900s", from.m, to.m);
-	two_changed(a, what, p, m, has_slash(from.m) || has_slash(to.m));
+	two_changed(a, what, p, m, place_ends_in_slash(&from) || place_ends_in_slash(&to));
 	return true;
 }
 
@@ -201,7 +197,8 @@ OP(symlink)
 	if (n != NULL)
 		judge_fails(a, "symlink", m, exists);
 	else
-		changed(a, pl.m, TRY(symlinkat(target_p, pl.pdir, pl.p)), m);
+		two_changed(a, pl.m, TRY(symlinkat(target_p, pl.pdir, pl.p)), m,
+			    place_ends_in_slash(&pl));
 	return true;
 }
 
@@ -225,7 +222,7 @@ OP(link)
 		return true;
 	}
 	p = TRY(linkat(from.pdir, from.p, to.pdir, to.p, 0));
-	two_changed(a, "link", p, m, has_slash(from.m) || has_slash(to.m));
+	two_changed(a, "link", p, m, place_ends_in_slash(&from) || place_ends_in_slash(&to));
 	return true;
 }
 

@@ -151,7 +151,10 @@ static bool open_pair(struct actor *a, const struct place *pl, int flags, mode_t
 		return true;
 	}
 	p = TRY(openat(pl->pdir, pl->p, flags, mode));
-	switch (judge(a, pl->m, p, m, JUDGE_ANY_RESULT)) {
+	switch (judge(a, pl->m, p, m,
+		      JUDGE_ANY_RESULT |
+			      ((flags & O_CREAT) != 0 && place_ends_in_slash(pl) ? JUDGE_ANY_ERRNO
+										 : 0))) {
 	case BOTH_DID:
 		a->local_changes++;
 		fd_check_flags(a, fd_put(a, slot, (int)p.ret, (int)m.ret, NULL));

@@ -63,12 +63,59 @@ static void drop_pages(struct mappair *m, size_t first, size_t pages)
 	mark_gone(m, first, pages);
 }
 
+/* Does the range consist of several pieces, for the kernel? */
+static bool in_pieces(const unsigned char *mem, size_t len)
+{
+	FILE *f = fopen("/proc/self/maps", "re");
+	unsigned long from, to, start = (unsigned long)mem;
+	char line[8192];
+	unsigned nr = 0;
+
+	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
+		if (sscanf(line, "%lx-%lx", &from, &to) == 2 && from < start + len && to > start)
+			nr++;
+	if (f != NULL)
+		fclose(f);
+	return nr > 1;
+}
+
+/*
+ * Whether a range of several pieces can be moved differs among kernels, and the two
+ * halves need not have the same pieces.
+ */
+static bool is_about_pieces(struct outcome x, struct outcome y, bool in_pieces_m)
+{
+	return (x.ret == -1 && x.err == EFAULT && y.ret != -1) ||
+	       (y.ret == -1 && y.err == EFAULT && x.ret != -1 && in_pieces_m);
+}
+
+static void mremap_onto(struct actor *a, struct mappair *m, size_t first, size_t pages,
+			struct mappair *to, size_t at, size_t new_pages)
+{
+	bool pieces = in_pieces(m->m + first * PAGE, pages * PAGE);
+	int flags = MREMAP_MAYMOVE | MREMAP_FIXED;
+	struct outcome x, y;
+
+	x = TRY(mremap(m->p + first * PAGE, pages * PAGE, new_pages * PAGE, flags,
+		       to->p + at * PAGE));
+	y = TRY(mremap(m->m + first * PAGE, pages * PAGE, new_pages * PAGE, flags,
+		       to->m + at * PAGE));
+	if (is_about_pieces(x, y, pieces)) {
+		drop_pages(to, at, new_pages);
+		drop_pages(m, first, pages);
+	} else if (judge(a, "mremap MREMAP_FIXED", x, y, JUDGE_ANY_RESULT) == BOTH_DID) {
+		mark_gone(m, first, pages);
+		map_check(a, to, at, new_pages);
+	}
+}
+
 OP(mremap)
 {
 	size_t first, pages, new_pages, at, room;
 	struct mappair *m = map_draw_run(a, arg[0], arg[1], &first, &pages), *to;
-	struct outcome x, y;
 	int flags = arg[2] % 4 == 0 ? 0 : MREMAP_MAYMOVE;
+	struct outcome x, y;
+	bool pieces;
 
 	if (m == NULL)
 		return false;
@@ -80,27 +127,15 @@ OP(mremap)
 		new_pages = pages;
 	to = map_draw_run(a, arg[4], arg[5], &at, &room);
 	if (arg[2] % 4 == 1 && to != NULL && to != m && new_pages <= room) {
-		x = TRY(mremap(m->p + first * PAGE, pages * PAGE, new_pages * PAGE,
-			       flags | MREMAP_FIXED, to->p + at * PAGE));
-		y = TRY(mremap(m->m + first * PAGE, pages * PAGE, new_pages * PAGE,
-			       flags | MREMAP_FIXED, to->m + at * PAGE));
-		if (x.ret == -1 && x.err == EFAULT && y.ret != -1) {
-			drop_pages(to, at, new_pages);
-			drop_pages(m, first, pages);
-			return true;
-		}
-		if (judge(a, "mremap MREMAP_FIXED", x, y, JUDGE_ANY_RESULT) == BOTH_DID) {
-			mark_gone(m, first, pages);
-			map_check(a, to, at, new_pages);
-		}
+		mremap_onto(a, m, first, pages, to, at, new_pages);
 		return true;
 	}
+	pieces = in_pieces(m->m + first * PAGE, pages * PAGE);
 	x = TRY(mremap(m->p + first * PAGE, pages * PAGE, new_pages * PAGE, flags));
 	y = TRY(mremap(m->m + first * PAGE, pages * PAGE, new_pages * PAGE, flags));
-	/* The kernel moves no range of several pieces; what does, is no worse. */
-	if (x.ret == -1 && x.err == EFAULT && y.ret != -1) {
-		munmap((void *)y.ret, new_pages * PAGE);
-		munmap(m->p + first * PAGE, pages * PAGE);
+	if (is_about_pieces(x, y, pieces)) {
+		munmap((void *)(x.ret != -1 ? x.ret : y.ret), new_pages * PAGE);
+		munmap(x.ret == -1 ? m->p + first * PAGE : m->m + first * PAGE, pages * PAGE);
 		mark_gone(m, first, pages);
 		return true;
 	}

@@ -225,11 +225,15 @@ static bool same_output(struct actor *a, const char *what, struct ran *p, struct
 	return true;
 }
 
+/*
+ * Only where no other thread is: while a descriptor is replaced by a copy for a
+ * program without the library, no other thread may close it and open another.
+ */
 static const char *static_program(void)
 {
 	static const char path[] = "/bin/busybox";
 
-	return access(path, X_OK) == 0 ? path : NULL;
+	return !world.threads && access(path, X_OK) == 0 ? path : NULL;
 }
 
 /* A program reads a descriptor, a path, or a name in its directory. */
@@ -301,7 +305,7 @@ OP(popen)
 	size_t p, m;
 
 	/* libc's lock of popen is not made free in a child of a process with threads. */
-	if (world.nr_small == 0 || a->depth > 0)
+	if (world.nr_small == 0 || a->depth > 0 || strchr(n->rel, '\'') != NULL)
 		return false;
 	snprintf(command, sizeof(command), "exec cat '%s/%s' 2>/dev/null", world.plain, n->rel);
 	p = read_pipe(command, a->buf_p, &x);

@@ -74,7 +74,7 @@ static struct streampair *put(struct actor *a, uint32_t slot, FILE *p, FILE *m, 
 
 static const char *draw_mode(uint32_t x, bool local)
 {
-	static const char *const reads[] = { "r",  "r", "rb", "re", "rm", "r",
+	static const char *const reads[] = { "r",  "r", "rb", "re", "rc", "r",
 					     "r+", "w", "a",  "wx", "q" };
 	static const char *const writes[] = { "w", "w+", "a", "a+", "r+", "r", "wx", "r" };
 
@@ -103,7 +103,7 @@ OP(fopen)
 		return true;
 	}
 	x = TRY_POINTER(p, fopen(pl.p, mode));
-	switch (judge(a, pl.m, x, y, 0)) {
+	switch (judge(a, pl.m, x, y, writes && place_ends_in_slash(&pl) ? JUDGE_ANY_ERRNO : 0)) {
 	case BOTH_DID:
 		a->local_changes++;
 		put(a, arg[4], p, m, writes);
@@ -274,7 +274,7 @@ OP(ftell)
 	struct streampair *s = stream_of(a, arg[0], false);
 	struct stat p, m;
 
-	if (s == NULL)
+	if (s == NULL || s->pushed)
 		return false;
 	if (arg[1] % 2 == 0)
 		judge(a, "ftell", TRY(ftell(s->p)), TRY(ftell(s->m)), 0);

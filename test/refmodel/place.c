@@ -254,6 +254,11 @@ static bool real_entry_at(int dirfd, const char *path, char *buf)
 	return true;
 }
 
+bool place_ends_in_slash(const struct place *pl)
+{
+	return pl->p[0] != '\0' && pl->p[strlen(pl->p) - 1] == '/';
+}
+
 bool place_may_make(const struct place *pl)
 {
 	char real[PATH_MAX], *slash;

@@ -53,6 +53,7 @@ struct world {
 	char model_link[PATH_MAX];	      /* */
 	char self[PATH_MAX];		      /* this program */
 	const char *work;		      /* a local directory for what is neither */
+	bool threads;			      /* several actors at once */
 	bool bare;			      /* both are plain directories */
 	int allowed[32];		      /* errnos that a bad store may cause */
 	unsigned nr_allowed;		      /* */
@@ -150,6 +151,7 @@ struct sequence {
 };
 /* The steps of one actor, or of all (one after the other) with actor == -1. */
 void sequence_draw(struct sequence *s, uint64_t seed, int actor, unsigned actors, uint32_t nr);
+void sequence_only(const char *names); /* draw these alone: names with commas around them */
 void sequence_add(struct sequence *s, const struct step *step);
 bool sequence_load(struct sequence *s, const char *path);
 void sequence_print(const struct sequence *s, FILE *out);
@@ -275,6 +277,8 @@ enum {
 void place_draw(struct actor *a, struct place *ret, uint32_t what, uint32_t how, unsigned flags);
 /* The store's name that it comes to, through links; NULL: none. */
 const struct node *place_means(const struct place *pl, bool follow);
+/* What makes a name with a slash behind it fails by one errno or another. */
+bool place_ends_in_slash(const struct place *pl);
 /* Making it makes a local name of the actor's, or fails. */
 bool place_may_make(const struct place *pl);
 /* A path that a call gave back, without its root; NULL: it lies elsewhere. */

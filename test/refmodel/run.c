@@ -140,6 +140,7 @@ void run_all(const struct sequence *s, unsigned actors, bool threads)
 	struct thread *t = calloc(MAX_ACTORS, sizeof(*t));
 	unsigned i;
 
+	world.threads = threads;
 	for (i = 0; i < actors; i++) {
 		t[i].actor.number = i;
 		t[i].sequence = s;

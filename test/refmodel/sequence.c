@@ -6,6 +6,7 @@
  */
 #include "test/refmodel/refmodel.h"
 
+#include <err.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,21 +28,34 @@ const struct op *op_find(const char *name)
 	return NULL;
 }
 
+static const char *only; /* names with commas around them; NULL: all operations */
+
+void sequence_only(const char *names)
+{
+	only = names;
+}
+
+static unsigned weight_of(const struct op *op)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), ",%s,", op->name);
+	return only == NULL || strstr(only, name) != NULL ? op->weight : 0;
+}
+
 static const struct op *draw_op(uint64_t number)
 {
 	static unsigned total;
 	unsigned i, at;
 
-	if (total == 0) {
-		unsigned sum = 0;
-
+	if (total == 0)
 		for (i = 0; i < op_count; i++)
-			sum += op_table[i].weight;
-		total = sum;
-	}
+			total += weight_of(&op_table[i]);
+	if (total == 0)
+		errx(2, "there are no such operations");
 	at = (unsigned)(number % total);
-	for (i = 0; at >= op_table[i].weight; i++)
-		at -= op_table[i].weight;
+	for (i = 0; at >= weight_of(&op_table[i]); i++)
+		at -= weight_of(&op_table[i]);
 	return &op_table[i];
 }
 

@@ -8,8 +8,9 @@
 #include <string.h>
 #include <time.h>
 
-#define STALL_S	 30
-#define NR_TRIES 3 /* where threads race, one run without a difference says little */
+#define STALL_S	   30
+#define MOST_LINES 300
+#define NR_TRIES   3 /* where threads race, one run without a difference says little */
 
 struct hunt {
 	unsigned actors;
@@ -146,7 +147,10 @@ int shrink(const struct sequence *failed, unsigned actors, unsigned seconds)
 	drop_numbers(&h, &s);
 	printf("refmodel: a shortened sequence of %u operations, for --replay%s (%u runs):\n", s.nr,
 	       h.threads ? " with --threads" : "", h.runs);
-	sequence_print(&s, stdout);
+	if (s.nr <= MOST_LINES)
+		sequence_print(&s, stdout);
+	else
+		printf("(too long to print: --print gives the whole one)\n");
 	printf("refmodel: its difference: %s\n", h.words);
 	sequence_free(&s);
 	return 0;
