@@ -198,6 +198,41 @@ static bool is_ofd(const struct ofd *o)
 	return o > FDS_INHERITED;
 }
 
+/*
+ * Numbers that a vfork child closed and then filled anew, where the table says what they are in
+ * its parent.  Such children do little: a few places are enough.
+ */
+#define NR_REFILLED 16
+static uint64_t refilled[NR_REFILLED]; /* pid:32 | number:32 */
+static uint32_t nr_refilled;
+
+static uint64_t number_here(int fd)
+{
+	return (uint64_t)sys_getpid() << 32 | (uint32_t)fd;
+}
+
+static void note_refilled(int fd)
+{
+	struct ofd **slot = slot_of(fd);
+	uint32_t at;
+
+	if (slot == NULL || !is_ofd(__atomic_load_n(slot, __ATOMIC_RELAXED)))
+		return;
+	at = __atomic_fetch_add(&nr_refilled, 1, __ATOMIC_RELAXED) % NR_REFILLED;
+	__atomic_store_n(&refilled[at], number_here(fd), __ATOMIC_RELAXED);
+}
+
+static bool is_refilled(int fd)
+{
+	uint64_t here = number_here(fd);
+	unsigned i;
+
+	for (i = 0; i < NR_REFILLED; i++)
+		if (__atomic_load_n(&refilled[i], __ATOMIC_RELAXED) == here)
+			return true;
+	return false;
+}
+
 struct ofd *fds_get_known(int fd)
 {
 	struct ofd **slot = slot_of(fd), *o;
@@ -250,6 +285,7 @@ int fds_enter(int fd, struct ofd *o)
 
 	if (fds_in_vfork_child()) {
 		/* Its parent has no such descriptor; the program that it starts will know it. */
+		note_refilled(fd);
 		if (is_ofd(o))
 			fds_put(o);
 		return 0;
@@ -281,10 +317,8 @@ void fds_forget(int fd)
 
 	if (slot == NULL || __atomic_load_n(slot, __ATOMIC_RELAXED) == NULL)
 		return;
-	if (fds_in_vfork_child()) {
-		fds_hand_over(fd, true); /* the number may be another description's from now on */
-		return;
-	}
+	if (fds_in_vfork_child())
+		return; /* its parent still has it */
 	dirpos_forget(fd);
 	replace(slot, NULL);
 }
@@ -298,6 +332,14 @@ void fds_forget_range(unsigned first, unsigned last)
 		fds_forget((int)fd);
 }
 
+void fds_before_duplicate(int from, int to)
+{
+	if (fds_in_vfork_child())
+		fds_hand_over(to, true); /* while the number is still the one in the table */
+	else if (!fds_is_ours(from))
+		fds_forget(to);
+}
+
 void fds_duplicate(int from, int to)
 {
 	struct ofd **slot = slot_of(from), **other = slot_of(to), *o;
@@ -308,9 +350,11 @@ void fds_duplicate(int from, int to)
 	o = ours ? fds_get(from) : NULL;
 	if (fds_in_vfork_child()) {
 		/* The table is the parent's; what comes after exec looks at the kernel's offset. */
-		if (o != NULL)
-			fds_put(o);
+		if (o == NULL)
+			return;
+		fds_put(o);
 		fds_hand_over(from, true);
+		note_refilled(to);
 	} else if (o != NULL) {
 		fds_moved = true;
 		if (fds_enter(to, o) != 0)
@@ -466,8 +510,8 @@ static bool shows(const struct ofd *o, int fd, bool in_vfork_child)
 {
 	struct stat st;
 
-	return !in_vfork_child ||
-	       (sys_fstat(fd, &st) == 0 && (uint64_t)st.st_ino == o->placeholder);
+	return !in_vfork_child || (sys_fstat(fd, &st) == 0 &&
+				   (uint64_t)st.st_ino == o->placeholder && !is_refilled(fd));
 }
 
 void fds_hand_over(int fd, bool in_vfork_child)

@@ -86,6 +86,8 @@ void fds_enter_inherited(int fd);
 /* The descriptor is about to be closed, or was given out anew by the kernel. */
 void fds_forget(int fd);
 void fds_forget_range(unsigned first, unsigned last);
+/* `to`, which is ours, is about to become a duplicate of `from`: nobody shall read the old file there. */
+void fds_before_duplicate(int from, int to);
 /* `to` is now a duplicate of `from`; whatever it was before is forgotten. */
 void fds_duplicate(int from, int to);
 
