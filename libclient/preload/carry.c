@@ -3,19 +3,13 @@
 #include "libclient/core/mem.h"
 #include "libclient/core/sys.h"
 #include "libclient/core/text.h"
+#include "libclient/preload/environment.h"
 
-#define NR_KEPT 32
 #define PRELOAD "LD_PRELOAD="
 
-static const char *const names[] = {
-	PRELOAD,      "ENABLE_CONNECTOR=", "MODEL_DIR=",
-	"OSS_PATH=",  "OSS_ENDPOINT=",	   "OSS_REGION=",
-	"OSS_ACCESS", "OSS_SESSION",	   "HTTP_SOURCE_IP=",
-	"OSSC_",      "XDG_RUNTIME_DIR=",
-};
-
-static char *kept[NR_KEPT + 1]; /* NAME=VALUE */
-static const char *entry;	/* of LD_PRELOAD that loaded this library; NULL: it was not that */
+static char *const *kept; /* NAME=VALUE; NULL: nothing */
+static uid_t owner;	  /* whose they are */
+static const char *entry; /* of LD_PRELOAD that loaded this library; NULL: it was not that */
 static size_t entry_len;
 static bool by_file; /* /etc/ld.so.preload loads it into every program */
 
@@ -26,16 +20,6 @@ static const char *after(const char *s, const char *prefix)
 		if (*s++ != *prefix++)
 			return NULL;
 	return s;
-}
-
-static bool is_needed(const char *variable)
-{
-	size_t i;
-
-	for (i = 0; i < sizeof(names) / sizeof(*names); i++)
-		if (after(variable, names[i]) != NULL)
-			return true;
-	return false;
 }
 
 static const char *last_name(const char *path, size_t len)
@@ -64,15 +48,10 @@ static const char *find_entry(const char *list, const char *name, size_t name_le
 
 void carry_start(char *const *envp, const char *library)
 {
-	size_t nr = 0, i;
-	const char *name;
+	const char *name = last_name(library, mem_len(library));
 
-	for (i = 0; envp[i] != NULL && nr < NR_KEPT; i++)
-		if (is_needed(envp[i]))
-			kept[nr++] = envp[i];
-	if (nr == 0)
-		return;
-	name = last_name(library, mem_len(library));
+	kept = envp;
+	owner = sys_geteuid();
 	entry = find_entry(text_env(kept, "LD_PRELOAD"), name, mem_len(name), &entry_len);
 	by_file =
 		entry == NULL && sys_call3(__NR_faccessat, AT_FDCWD, "/etc/ld.so.preload", 0) == 0;
@@ -103,30 +82,39 @@ static bool loads(char *const *envp)
 			  &len) != NULL;
 }
 
-static bool same(const char *a, const char *b)
+/* What both say of the store, its place and its keys, is the same: a variable of `a` is in `b`. */
+static bool agrees(char *const *a, char *const *b)
 {
-	size_t n = mem_len(a);
+	char *const *e;
+	size_t n;
 
-	return a != NULL && b != NULL && n == mem_len(b) && mem_equal(a, b, n);
+	for (; *a != NULL; a++) {
+		n = mem_len(*a) + 1;
+		if (after(*a, "OSS_") == NULL)
+			continue;
+		for (e = b; *e != NULL && (mem_len(*e) + 1 != n || !mem_equal(*e, *a, n)); e++)
+			;
+		if (*e == NULL)
+			return false;
+	}
+	return true;
 }
 
 bool carry_suffices(char *const *envp)
 {
 	const char *enable;
 
-	if (envp == NULL || kept[0] == NULL || !loads(envp))
+	if (envp == NULL || kept == NULL || !loads(envp))
 		return false;
 	enable = value_of(envp, "ENABLE_CONNECTOR");
 	return enable != NULL && (enable[0] == '1' || enable[0] == '2') && enable[1] == '\0' &&
-	       same(value_of(envp, "OSS_PATH"), value_of(kept, "OSS_PATH")) &&
-	       same(value_of(envp, "OSS_ENDPOINT"), value_of(kept, "OSS_ENDPOINT")) ==
-		       (value_of(kept, "OSS_ENDPOINT") != NULL) &&
-	       value_of(envp, "MODEL_DIR") != NULL;
+	       value_of(envp, "MODEL_DIR") != NULL && agrees(kept, envp) && agrees(envp, kept) &&
+	       sys_geteuid() == owner;
 }
 
 bool carry_is_wanted(char *const *envp)
 {
-	return kept[0] != NULL && value_of(envp, "ENABLE_CONNECTOR") == NULL;
+	return kept != NULL && value_of(envp, "ENABLE_CONNECTOR") == NULL && sys_geteuid() == owner;
 }
 
 static size_t count(char *const *envp)
@@ -142,7 +130,7 @@ size_t carry_room(char *const *envp)
 {
 	const char *list = value_of(envp, "LD_PRELOAD");
 
-	return (count(envp) + NR_KEPT + 1) * sizeof(char *) + sizeof(PRELOAD) + entry_len + 1 +
+	return (count(envp) + count(kept) + 1) * sizeof(char *) + sizeof(PRELOAD) + entry_len + 1 +
 	       mem_len(list) + 1;
 }
 
@@ -161,7 +149,7 @@ static bool is_missing(char *const *vector, size_t nr, const char *variable)
 
 char *const *carry_add(char *const *envp, void *room)
 {
-	size_t nr = count(envp), all = nr, i;
+	size_t nr = count(envp), all = nr, strings = (nr + count(kept) + 1) * sizeof(char *), i;
 	char **vector = room;
 	struct text t;
 
@@ -170,15 +158,15 @@ char *const *carry_add(char *const *envp, void *room)
 		if (entry == NULL || after(envp[i], PRELOAD) == NULL || loads(envp))
 			continue;
 		/* Others shall be loaded: this library comes first. */
-		vector[i] = (char *)room + (nr + NR_KEPT + 1) * sizeof(char *);
-		text_init(&t, vector[i], carry_room(envp) - (nr + NR_KEPT + 1) * sizeof(char *));
+		vector[i] = (char *)room + strings;
+		text_init(&t, vector[i], carry_room(envp) - strings);
 		text_adds(&t, PRELOAD);
 		text_addn(&t, entry, entry_len);
 		text_addc(&t, ':');
 		text_adds(&t, after(envp[i], PRELOAD));
 	}
 	for (i = 0; kept[i] != NULL; i++)
-		if (is_missing(vector, nr, kept[i]))
+		if (environment_travels(kept[i]) && is_missing(vector, nr, kept[i]))
 			vector[all++] = kept[i];
 	vector[all] = NULL;
 	return vector;

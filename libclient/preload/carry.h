@@ -1,7 +1,8 @@
 /*
  * carry.h - the part of the environment that this library needs, kept from the
  * start for programs that are started with less of it.  What the caller says of
- * the connector himself (ENABLE_CONNECTOR) is his choice and stays.
+ * the connector himself (ENABLE_CONNECTOR) is his choice and stays.  Keys are in
+ * it: once this process has become another user, nothing is added any more.
  *
  * Threads: carry_start() in the constructor, the others any; from signal handlers
  * and vfork children as well: no memory is allocated.
@@ -12,7 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* envp stays (environment.h).  library: this library's own file, as the loader names it. */
+/* envp is environment_copy()'s.  library: this library's own file, as the loader names it. */
 void carry_start(char *const *envp, const char *library);
 
 /* With this environment (NULL: none) a program loads the library and shows the same mount. */

@@ -110,9 +110,20 @@ static void escape_in_child(int fd, void *arg)
 
 /* ------------------------------------------------------------------------------------------ */
 
+/* Each that it may hold says by its name what it is.  Long paths do not fit. */
+static bool all_are_named(const struct departure *d)
+{
+	int fd;
+
+	for (fd = fds_next_of(NULL, 0); fd >= 0; fd = fds_next_of(NULL, fd + 1))
+		if (!fds_is_named(fd) && (d->borrowed || survives(d, fd)))
+			return false;
+	return true;
+}
+
 void depart_go(const struct departure *d)
 {
-	bool knows = d->target == TARGET_LOADS && carry_suffices(d->envp);
+	bool knows = d->target == TARGET_LOADS && carry_suffices(d->envp) && all_are_named(d);
 	int fd, r;
 
 	if (!d->has_files)
@@ -122,13 +133,14 @@ void depart_go(const struct departure *d)
 		return;
 	}
 	for (fd = fds_next_of(NULL, 0); fd >= 0; fd = fds_next_of(NULL, fd + 1)) {
+		if (!survives(d, fd))
+			continue;
 		if (knows) {
-			if (d->borrowed || survives(d, fd))
-				fds_hand_over(fd, d->borrowed);
-		} else if (survives(d, fd)) {
-			r = escape_descriptor(fd);
-			if (r != 0)
-				say_failed(d, r);
+			fds_hand_over(fd, d->borrowed);
+			continue;
 		}
+		r = escape_descriptor(fd);
+		if (r != 0)
+			say_failed(d, r);
 	}
 }

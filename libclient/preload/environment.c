@@ -3,31 +3,40 @@
 #include "libclient/core/mem.h"
 #include "libclient/core/sys.h"
 
-#include <stdbool.h>
-
 #ifndef MADV_DONTDUMP
 #define MADV_DONTDUMP 16
 #endif
 
 /* Some environments are large.  A word that ends in '=' is a whole name, others are beginnings. */
-static const char wanted[][20] = {
-	"OSS",	      "XDG_",
-	"HOME=",      "LD_PRELOAD=",
-	"PATH=",      "ENABLE_CONNECTOR=",
-	"MODEL_DIR=", "HTTP_SOURCE_IP=",
+static const struct {
+	char word[18];
+	bool travels;
+} wanted[] = {
+	{ "OSS", true },	{ "LD_PRELOAD=", true },     { "ENABLE_CONNECTOR=", true },
+	{ "MODEL_DIR=", true }, { "HTTP_SOURCE_IP=", true }, { "XDG_RUNTIME_DIR=", true },
+	{ "XDG_", false },	{ "HOME=", false },	     { "PATH=", false },
 };
+#define NR_WANTED (sizeof(wanted) / sizeof(wanted[0]))
 
-static bool is_wanted(const char *variable)
+/* Its row, or NR_WANTED. */
+static size_t row_of(const char *variable)
 {
-	unsigned i, n;
+	size_t i, n;
 
-	for (i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
-		for (n = 0; wanted[i][n] != '\0' && wanted[i][n] == variable[n]; n++)
+	for (i = 0; i < NR_WANTED; i++) {
+		for (n = 0; wanted[i].word[n] != '\0' && wanted[i].word[n] == variable[n]; n++)
 			;
-		if (wanted[i][n] == '\0')
-			return true;
+		if (wanted[i].word[n] == '\0')
+			break;
 	}
-	return false;
+	return i;
+}
+
+bool environment_travels(const char *variable)
+{
+	size_t row = row_of(variable);
+
+	return row < NR_WANTED && wanted[row].travels;
 }
 
 char *const *environment_copy(char *const *envp)
@@ -37,7 +46,7 @@ char *const *environment_copy(char *const *envp)
 	char **copy, *text;
 
 	for (e = envp; *e != NULL; e++)
-		if (is_wanted(*e)) {
+		if (row_of(*e) < NR_WANTED) {
 			nr++;
 			len += mem_len(*e) + 1;
 		}
@@ -48,7 +57,7 @@ char *const *environment_copy(char *const *envp)
 	sys_madvise(copy, len, MADV_DONTDUMP);
 	text = (char *)(copy + nr + 1);
 	for (e = envp, nr = 0; *e != NULL; e++)
-		if (is_wanted(*e)) {
+		if (row_of(*e) < NR_WANTED) {
 			n = mem_len(*e) + 1;
 			mem_copy(text, *e, n);
 			copy[nr++] = text;

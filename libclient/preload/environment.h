@@ -8,7 +8,11 @@
 #ifndef LIBCLIENT_PRELOAD_ENVIRONMENT_H
 #define LIBCLIENT_PRELOAD_ENVIRONMENT_H
 
+#include <stdbool.h>
+
 /* Like envp, in memory that core files leave out; never freed.  NULL without memory. */
 char *const *environment_copy(char *const *envp);
+/* Does another program need this one ("NAME=VALUE") to show the same mount? */
+bool environment_travels(const char *variable);
 
 #endif

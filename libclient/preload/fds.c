@@ -6,6 +6,7 @@
 #include "libclient/preload/dirpos.h"
 #include "libclient/preload/inherit.h"
 #include "libclient/preload/offset.h"
+#include "libclient/preload/placeholder.h"
 
 #define OFDS_PER_BLOCK 256u
 #define NR_OFD_BLOCKS  4096u
@@ -526,6 +527,19 @@ void fds_hand_over(int fd, bool in_vfork_child)
 	    shows(o, fd, in_vfork_child))
 		offset_to_kernel(o->cell, fd);
 	fds_put(o);
+}
+
+bool fds_is_named(int fd)
+{
+	struct ofd **slot = slot_of(fd), *o = slot != NULL ? *slot : NULL;
+	char name[PLACEHOLDER_NAME];
+	bool is;
+
+	if (!is_ofd(o) || !try_ref(o))
+		return true;
+	is = placeholder_name(file_etag(o->file), file_path(o->file), name);
+	fds_put(o);
+	return is;
 }
 
 struct ofd *fds_get_placeholder(uint64_t ino)

@@ -96,6 +96,9 @@ int fds_next_of(const struct ofd *o, int from);
 /* The descriptor, if it shows `old`, shows `fresh` from now on, which gets a reference. */
 void fds_exchange(int fd, struct ofd *old, struct ofd *fresh);
 
+/* Does the name of its placeholder say which file it is, to who gets it through exec? */
+bool fds_is_named(int fd);
+
 /* This process has a table: its vfork children will know that it is not theirs. */
 void fds_own(void);
 /* Is the table a parent's, whose memory this process has in hand until it starts a program? */

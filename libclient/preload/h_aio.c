@@ -16,6 +16,8 @@
 #include <linux/io_uring.h>
 #include <stdbool.h>
 
+#define IORING_REGISTER_BY_INDEX (1u << 31) /* the ring is a number of its own (Linux 6.3) */
+
 /* Reads of `fd` that we shall not see are right from now on. */
 static int make_readable(int fd)
 {
@@ -88,7 +90,7 @@ long aio_register(int ring, unsigned op, void *arg, unsigned nr)
 	const struct io_uring_rsrc_update2 *update2 = arg;
 	int r = 0;
 
-	switch (op) {
+	switch (op & ~IORING_REGISTER_BY_INDEX) {
 	case IORING_REGISTER_FILES:
 		r = make_all_readable(arg, nr);
 		break;

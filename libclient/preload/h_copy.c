@@ -115,9 +115,11 @@ EXPORT ssize_t sendfile(int out, int in, off_t *off, size_t len)
 	struct ofd *o = fds_get(in);
 	ssize_t r;
 
-	if (o == NULL)
+	if (o == NULL && !fds_is_ours(out))
 		return answer(sys_call4(__NR_sendfile, out, in, off, len));
-	r = send_ours(o, out, in, off, len);
+	if (o == NULL)
+		return answer(-EBADF);
+	r = fds_is_ours(out) ? -EBADF : send_ours(o, out, in, off, len);
 	fds_put(o);
 	return answer(r);
 }

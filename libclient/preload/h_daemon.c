@@ -38,6 +38,7 @@ static int turn_away(void)
 EXPORT int daemon(int stay, int keep_output)
 {
 	__typeof(&daemon) libc = NEXT(daemon);
+	long r;
 
 	if (is_idle())
 		return libc(stay, keep_output);
@@ -50,8 +51,9 @@ EXPORT int daemon(int stay, int keep_output)
 		for (;;)
 			sys_call1(__NR_exit_group, 0);
 	}
-	if (sys_call0(__NR_setsid) < 0)
-		return -1;
+	r = sys_call0(__NR_setsid);
+	if (r < 0)
+		return (int)answer(r);
 	if (!stay)
 		(void)chdir("/");
 	return keep_output ? 0 : (int)answer(turn_away());

@@ -289,7 +289,10 @@ static void before_shell(void)
 		.envp = process_environ(),
 	};
 
-	/* libc hands the program's own environment on: what that lacks stays away. */
+	/*
+	 * libc hands the program's own environment on, which is not ours to change while other
+	 * threads read it: what that lacks stays away, and the shell gets copies.
+	 */
 	if (is_on() && depart_begin(&d))
 		depart_go(&d);
 }

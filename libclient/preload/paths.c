@@ -7,6 +7,7 @@
 #include "libclient/preload/fds.h"
 #include "libclient/preload/known.h"
 #include "libclient/preload/pathtext.h"
+#include "libclient/preload/placeholder.h"
 #include "libclient/preload/search.h"
 #include "libclient/preload/selfpath.h"
 #include "libclient/preload/shadow.h"
@@ -144,13 +145,44 @@ bool paths_rest(const char *path, const char **ret_rest)
 	return top != NULL && pathtext_below(top, top_len, path, ret_rest);
 }
 
+/* The file of that path, if the newest tree has this version of it. */
+static bool set_version(struct spot *s, const char *path, const char *etag)
+{
+	const struct snapshot_entry *e;
+	size_t n = mem_len(etag);
+
+	if (paths_walk(s, "", path) && s->kind == SPOT_FILE) {
+		e = &snap_tree(s->snap)->entries[s->entry];
+		if (n == e->etag_len ? mem_equal(snap_tree(s->snap)->strings + e->etag_off, etag, n)
+				     : n == 0 && e->size == 0)
+			return true;
+	}
+	return s->kind == SPOT_ERROR || set_error(s, -ESTALE);
+}
+
+/* A path of another process's descriptor: its placeholder says by its name what it is. */
+static __attribute__((noinline)) bool look_at_others(struct spot *s)
+{
+	char buf[PLACEHOLDER_NAME + 32];
+	const char *etag, *path;
+
+	if (!selfpath_is_numbered(s->path) || !placeholder_parse_link(s->path, buf, &etag, &path))
+		return false;
+	if (path[0] == '\0') /* too long to be carried */
+		return set_error(s, -EIO);
+	return set_version(s, path, etag);
+}
+
 /* A path by which the process names a store descriptor of its own: the file behind it. */
 static bool look_at_own(struct spot *s)
 {
 	int fd = (s->flags & PATHS_NOFOLLOW) == 0 ? selfpath_fd(s->path) : -1;
 	struct ofd *o;
 
-	if (fd < 0 || !fds_is_ours(fd) || fds_is_dir(fd))
+	if (fd < 0)
+		return (s->flags & PATHS_NOFOLLOW) == 0 && selfpath_is_proc(s->path) &&
+		       look_at_others(s);
+	if (!fds_is_ours(fd) || fds_is_dir(fd))
 		return false;
 	o = fds_get(fd);
 	if (o == NULL)
@@ -159,9 +191,9 @@ static bool look_at_own(struct spot *s)
 		fds_put(o); /* the kernel opens the copy */
 		return false;
 	}
-	(void)paths_walk(s, "", file_path(o->file));
+	(void)set_version(s, file_path(o->file), file_etag(o->file));
 	fds_put(o);
-	return s->kind >= SPOT_FILE || set_error(s, -ESTALE);
+	return true;
 }
 
 /* A name relative to a directory of the mount (AT_FDCWD: the process stands in one).  As below. */

@@ -238,22 +238,14 @@ static char *after(char *s, const char *prefix)
 	return s;
 }
 
-bool placeholder_parse(int fd, char *buf, const char **ret_etag, const char **ret_path,
-		       uint64_t *ret_size)
+bool placeholder_parse_link(const char *link, char *buf, const char **ret_etag,
+			    const char **ret_path)
 {
 	const size_t tail = sizeof(DELETED) - 1;
-	char link[40], *name, *colon;
-	struct stat st;
-	struct text t;
-	ssize_t n;
+	char *name, *colon;
+	ssize_t n = sys_call4(__NR_readlinkat, AT_FDCWD, link, buf, PLACEHOLDER_NAME + 31);
 
-	if (sys_fstat(fd, &st) != 0 || st.st_mode != (S_IFREG | MODE) || st.st_nlink != 0)
-		return false;
-	text_init(&t, link, sizeof(link));
-	text_adds(&t, "/proc/self/fd/");
-	text_addi(&t, fd);
-	n = sys_call4(__NR_readlinkat, AT_FDCWD, link, buf, PLACEHOLDER_NAME + 31);
-	if (n <= (ssize_t)(sizeof(SHOWN) - 1 + tail))
+	if (n < (ssize_t)(sizeof(SHOWN) - 1 + tail))
 		return false;
 	buf[n] = '\0';
 	name = after(buf, SHOWN);
@@ -270,8 +262,23 @@ bool placeholder_parse(int fd, char *buf, const char **ret_etag, const char **re
 		*ret_etag = name;
 		*ret_path = colon + 1;
 	}
-	*ret_size = (uint64_t)st.st_size;
 	return true;
+}
+
+bool placeholder_parse(int fd, char *buf, const char **ret_etag, const char **ret_path,
+		       uint64_t *ret_size)
+{
+	char link[40];
+	struct stat st;
+	struct text t;
+
+	if (sys_fstat(fd, &st) != 0 || st.st_mode != (S_IFREG | MODE) || st.st_nlink != 0)
+		return false;
+	text_init(&t, link, sizeof(link));
+	text_adds(&t, "/proc/self/fd/");
+	text_addi(&t, fd);
+	*ret_size = (uint64_t)st.st_size;
+	return placeholder_parse_link(link, buf, ret_etag, ret_path);
 }
 
 bool placeholder_is(int fd)

@@ -47,5 +47,8 @@ bool placeholder_is(int fd);
  */
 bool placeholder_parse(int fd, char *buf, const char **ret_etag, const char **ret_path,
 		       uint64_t *ret_size);
+/* The name alone, of what a link below /proc stands for.  One system call. */
+bool placeholder_parse_link(const char *link, char *buf, const char **ret_etag,
+			    const char **ret_path);
 
 #endif

@@ -46,6 +46,19 @@ static const char *own_folder(const char *path)
 	return *rest >= '1' && *rest <= '9' && number(&rest) == sys_getpid() ? rest : NULL;
 }
 
+bool selfpath_is_numbered(const char *path)
+{
+	const char *rest = after(path, "/proc/"), *thread;
+
+	if (rest == NULL || number(&rest) < 0)
+		return false;
+	thread = after(rest, "/task/");
+	if (thread != NULL && number(&thread) >= 0)
+		rest = thread;
+	rest = after(rest, "/fd/");
+	return rest != NULL && number(&rest) >= 0 && *rest == '\0';
+}
+
 int selfpath_fd(const char *path)
 {
 	const char *rest;

@@ -13,6 +13,9 @@
 /* The descriptor that the path names, whether open or not; -1: it names none. */
 int selfpath_fd(const char *path);
 
+/* Does the path name a descriptor of a process by its number: /proc/PID/fd/N? */
+bool selfpath_is_numbered(const char *path);
+
 /* Is it below /proc, where descriptors of other processes can be opened as well? */
 static inline bool selfpath_is_proc(const char *path)
 {

@@ -9,6 +9,7 @@
 #include "libclient/preload/preload.h"
 #include "libclient/preload/say.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define BUFFER	     (60u * 1024) /* with its cookie under 64 KiB */
@@ -244,16 +245,18 @@ void stream_reopen(FILE *f, int fd)
 	unlock_stream(f);
 }
 
+/* Many programs never read their input: the file behind it is not opened before they do. */
 void stream_start(void)
 {
+	struct stat st;
 	FILE *f;
 
 	if (&libc_stdin == NULL || !next_is_glibc())
 		return;
 	learn_layout();
-	if (!fds_is_ours(0))
+	if (!fds_is_ours(0) || libc_fopencookie == NULL || sys_fstat(0, &st) != 0)
 		return;
-	f = stream_new(0, "r");
+	f = cookie_stream(0, (uint64_t)st.st_size);
 	if (f == NULL)
 		return;
 	first_stdin = libc_stdin;
