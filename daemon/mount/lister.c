@@ -282,6 +282,18 @@ static const char *remedy(const struct lister *l, const struct oss_result *res)
 	return "";
 }
 
+/* The text of a result may begin with the path, which stands before it already. */
+static const char *reason(const struct lister *l, const struct oss_result *res)
+{
+	size_t n = strlen(l->oss_path);
+
+	if (res->text[0] == '\0')
+		return strerror(-res->error);
+	if (strncmp(res->text, l->oss_path, n) == 0 && strncmp(res->text + n, ": ", 2) == 0)
+		return res->text + n + 2;
+	return res->text;
+}
+
 static int explain(const struct lister *l, const struct oss_result *res, char *text, size_t len)
 {
 	if (strcmp(res->code, "NoSuchBucket") == 0) {
@@ -295,8 +307,8 @@ static int explain(const struct lister *l, const struct oss_result *res, char *t
 		snprintf(text, len, "%s holds more than %u keys: mount a directory of it instead",
 			 l->oss_path, TREE_MAX_ENTRIES);
 	else
-		snprintf(text, len, "%s cannot be listed: %s%s", l->oss_path,
-			 res->text[0] != '\0' ? res->text : strerror(-res->error), remedy(l, res));
+		snprintf(text, len, "%s cannot be listed: %s%s", l->oss_path, reason(l, res),
+			 remedy(l, res));
 	return res->error != 0 ? res->error : -EIO;
 }
 

@@ -464,7 +464,7 @@ static int find_or_make(struct mount_attach *a, const struct mount_spec *spec, b
 	m = find_mount(a->ms, &key);
 	if (m == NULL && spec->secondary) {
 		snprintf(a->text, sizeof(a->text),
-			 "no process with ENABLE_CONNECTOR=1 has mounted oss path %s with the same "
+			 "no process with ENABLE_CONNECTOR=1 has mounted %s with the same "
 			 "user, keys, endpoint and sources: start the primary first",
 			 spec->oss_path);
 		r = -ENOENT;

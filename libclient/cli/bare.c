@@ -88,8 +88,8 @@ const char *bare_reason(const char *program)
 		return "it has file capabilities: the loader ignores LD_PRELOAD";
 	if (!has_interpreter(&h))
 		return "it is statically linked: nothing can be loaded into it; use the C API, or "
-		       "a "
-		       "dynamically linked build";
+		       "a dynamically linked build";
 	return "it could load the library but did not: was LD_PRELOAD or OSSC_TRACE taken from its "
-	       "environment, or did it end before it began?";
+	       "environment (env -i, sudo), was the library's path not there (chroot), or did it "
+	       "end before it began?";
 }

@@ -55,6 +55,23 @@ static char *find_library(void)
 	return NULL;
 }
 
+/* The loader warns of a library that is not there, and goes on without. */
+static int check_library(const char *preload)
+{
+	const char *one = preload;
+	char path[4096];
+
+	for (; *(one += strspn(one, ": ")) != '\0'; one += strcspn(one, ": ")) {
+		snprintf(path, sizeof(path), "%.*s", (int)strcspn(one, ": "), one);
+		if (strstr(path, LIBRARY) != NULL && path[0] == '/' && strchr(path, '$') == NULL &&
+		    access(path, R_OK) != 0)
+			return fail("LD_PRELOAD names %s: %s; correct it, or unset it for the "
+				    "library beside ossc",
+				    path, strerror(errno));
+	}
+	return EXIT_DONE;
+}
+
 static int set_environment(const struct trace *t)
 {
 	const char *preload = getenv("LD_PRELOAD");
@@ -63,7 +80,7 @@ static int set_environment(const struct trace *t)
 	setenv("ENABLE_CONNECTOR", "1", 0);
 	setenv("OSSC_TRACE", t->address.sun_path, 1);
 	if (preload != NULL && strstr(preload, LIBRARY) != NULL)
-		return EXIT_DONE;
+		return check_library(preload);
 	library = find_library();
 	if (library == NULL)
 		return fail(LIBRARY " is neither beside ossc nor in ../lib: set LD_PRELOAD to it");
@@ -88,6 +105,7 @@ static void find_command(const char *command, char *path, size_t cap)
 		if (access(path, X_OK) == 0)
 			return;
 	}
+	snprintf(path, cap, "%s", command);
 }
 
 /* ---- listening --------------------------------------------------------------------------- */
@@ -157,6 +175,7 @@ static int start_command(struct trace *t, char **argv)
 {
 	sigset_t ours, before;
 	char path[4096];
+	int error;
 
 	sigemptyset(&ours);
 	sigaddset(&ours, SIGCHLD);
@@ -169,11 +188,10 @@ static int start_command(struct trace *t, char **argv)
 		return fail("%s cannot be started: %s", argv[0], strerror(errno));
 	if (t->child == 0) {
 		sigprocmask(SIG_SETMASK, &before, NULL);
-		if (set_environment(t) != EXIT_DONE)
-			_exit(EXIT_FAILED);
 		execvp(argv[0], argv);
-		fail("%s: %s", argv[0], strerror(errno));
-		_exit(errno == ENOENT ? NOT_FOUND : NOT_FOUND - 1);
+		error = errno;
+		fail("%s: %s", argv[0], strerror(error));
+		_exit(error == ENOENT ? NOT_FOUND : NOT_FOUND - 1);
 	}
 	/* A terminal sends these to both: the command decides what they mean. */
 	signal(SIGINT, SIG_IGN);
@@ -193,6 +211,8 @@ static int trace_command(struct trace *t, char **argv)
 	setvbuf(out, NULL, _IOLBF, BUFSIZ);
 	t->book = tracebook_new(out, !t->only_summary);
 	code = listen_to_lines(t);
+	if (code == EXIT_DONE)
+		code = set_environment(t);
 	if (code == EXIT_DONE)
 		code = start_command(t, argv);
 	if (code == EXIT_DONE) {

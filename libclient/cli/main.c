@@ -13,9 +13,10 @@ static const struct cmd *const commands[] = {
 
 #define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
+static const char path_help[] =
+	"\nPATH is oss://bucket/key, s3://bucket/key, or relative to OSS_PATH.\n";
+
 static const char environment_help[] =
-	"\n"
-	"PATH is oss://bucket/key, s3://bucket/key, or relative to OSS_PATH.\n"
 	"\n"
 	"Environment: OSS_PATH, OSS_ENDPOINT, OSS_REGION, OSS_ACCESS_KEY_ID,\n"
 	"OSS_ACCESS_KEY_SECRET, OSS_SESSION_TOKEN, HTTP_SOURCE_IP, MODEL_DIR;\n"
@@ -95,15 +96,19 @@ static int print_help(FILE *out)
 	for (i = 0; i < NR_COMMANDS; i++)
 		fprintf(out, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
 	fputs("\n  ossc COMMAND --help says more; ossc --version\n", out);
+	fputs(path_help, out);
 	fputs(environment_help, out);
 	return out == stdout ? EXIT_DONE : EXIT_USAGE;
 }
 
 static int print_command_help(const struct cmd *cmd)
 {
-	printf("usage: ossc %s %s\n\n%s\n", cmd->name, cmd->synopsis, cmd->summary);
+	printf("usage: ossc %s%s%s\n\n%s\n", cmd->name, cmd->synopsis[0] != '\0' ? " " : "",
+	       cmd->synopsis, cmd->summary);
 	if (cmd->help != NULL)
 		printf("\n%s", cmd->help);
+	if (strstr(cmd->synopsis, "PATH") != NULL || strstr(cmd->synopsis, "SRC") != NULL)
+		fputs(path_help, stdout);
 	fputs(environment_help, stdout);
 	return EXIT_DONE;
 }

@@ -137,7 +137,7 @@ static void loaded(struct tracebook *b, pid_t pid, const char *role)
 	free(p->program);
 	p->program = NULL;
 	p->loaded = true;
-	if (role[0] == '\0')
+	if (role[0] == '\0' || strcmp(role, "0") == 0)
 		b->is_off = true;
 }
 
@@ -328,8 +328,8 @@ void tracebook_summary(struct tracebook *b)
 	for (i = 0; i < b->nr_said; i++)
 		fprintf(b->out, "  %s\n", b->said[i]);
 	if (b->is_off)
-		fputs("a program ran with the library, but without ENABLE_CONNECTOR: there it did "
-		      "nothing\n",
+		fputs("a program ran with the library, but without ENABLE_CONNECTOR, or with 0: "
+		      "there it did nothing\n",
 		      b->out);
 	print_programs(b);
 }

@@ -61,6 +61,10 @@ int link_receive(int fd, struct packet *ret, unsigned wait_ms)
 		return -ECONNRESET;
 	ret->len = (size_t)n;
 	take_fds(&msg, ret);
+	if ((msg.msg_flags & MSG_CTRUNC) != 0 && ret->nr_fds < LINK_MAX_FDS) {
+		packet_close_fds(ret);
+		return -EMFILE; /* this process may have no more descriptors */
+	}
 	if ((msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || ret->len < sizeof(ret->u.head) ||
 	    ret->u.head.magic != WIRE_MAGIC) {
 		packet_close_fds(ret);

@@ -301,7 +301,8 @@ static void say_nobody(struct link *l, struct text *why)
 			text_adds(why, ", ");
 		text_adds(why, path);
 	}
-	text_adds(why, ": start osscd, or set OSSC_SOCKET to its socket");
+	text_adds(why, ": start osscd or a program with ENABLE_CONNECTOR=1 first, or set "
+		       "OSSC_SOCKET to the daemon's socket");
 }
 
 /* Start one and wait, bounded, until it or a quicker one answers. */
@@ -328,7 +329,7 @@ static int start_daemon(struct link *l, struct text *why)
 		if (!nobody_listens(r))
 			break;
 		if (!ended && spawn_has_ended(&s)) {
-			uint64_t soon = sys_now_ms() + LOSER_MS;
+			uint64_t soon = sys_now_ms() + (spawn_lost_race(&s) ? LOSER_MS : 0);
 
 			ended = true;
 			deadline = soon < deadline ? soon : deadline;

@@ -70,11 +70,11 @@ static void __attribute__((noreturn)) become_daemon(const struct plan *plan)
 	sys_call0(__NR_setsid);
 	r = fork_quietly();
 	if (r != 0) {
-		if (r < 0)
-			__atomic_store_n(&plan->report[0], (uint32_t)-r, __ATOMIC_RELEASE);
+		/* Here, not in the daemon itself: who waits for this process reads it next. */
+		__atomic_store_n(&plan->report[r < 0 ? 0 : 1], (uint32_t)(r < 0 ? -r : r),
+				 __ATOMIC_RELEASE);
 		leave(0);
 	}
-	__atomic_store_n(&plan->report[1], (uint32_t)sys_getpid(), __ATOMIC_RELEASE);
 	default_signals();
 	only_three_descriptors(plan->said);
 	sys_call1(__NR_chdir, "/");
@@ -187,11 +187,27 @@ bool spawn_has_ended(const struct spawned *s)
 
 	if (__atomic_load_n(&s->report[0], __ATOMIC_ACQUIRE) != 0)
 		return true;
-	if (s->pidfd == -ENOSYS || s->pidfd == -EPERM)
-		return false; /* cannot tell: the time-out will */
+	if (s->pidfd == -ESRCH)
+		return true; /* gone before we looked */
 	if (s->pidfd < 0)
-		return true; /* -ESRCH: gone before we looked */
+		return false; /* cannot tell: the time-out will */
 	return sys_poll(&p, 1, 0) > 0;
+}
+
+bool spawn_lost_race(const struct spawned *s)
+{
+	static const char words[] = "another osscd"; /* daemon/session/place.c says so */
+	char line[400];
+	ssize_t n = s->said >= 0 ? sys_pread(s->said, line, sizeof(line), 0) : 0, i;
+	size_t k;
+
+	for (i = 0; i + (ssize_t)sizeof(words) - 1 <= n; i++) {
+		for (k = 0; words[k] != '\0' && line[i + (ssize_t)k] == words[k]; k++)
+			;
+		if (words[k] == '\0')
+			return true;
+	}
+	return false;
 }
 
 void spawn_reason(const struct spawned *s, struct text *why)

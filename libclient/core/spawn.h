@@ -25,6 +25,8 @@ int spawn_start(const struct locations *p, const char *socket, struct spawned *r
 		struct text *why);
 /* Has it ended (failed exec included)? */
 bool spawn_has_ended(const struct spawned *s);
+/* After it has ended: because another has the socket, and will listen soon. */
+bool spawn_lost_race(const struct spawned *s);
 /* Why: the exec's error or the first line that the daemon wrote. */
 void spawn_reason(const struct spawned *s, struct text *why);
 void spawn_release(struct spawned *s);

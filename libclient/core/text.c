@@ -99,6 +99,7 @@ const char *text_errno_name(int error)
 		NAME(ESTALE);
 		NAME(EDQUOT);
 		NAME(ECANCELED);
+		NAME(EADDRNOTAVAIL);
 		NAME(EKEYREJECTED);
 		NAME(EKEYEXPIRED);
 	}

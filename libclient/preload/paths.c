@@ -251,6 +251,7 @@ void paths_look_on(struct spot *s)
 bool paths_again_on(struct spot *s)
 {
 	bool made = false;
+	int r;
 
 	if (s->asked || s->kind >= SPOT_FILE || s->path[0] == '\0')
 		return false;
@@ -264,8 +265,13 @@ bool paths_again_on(struct spot *s)
 		if (s->kind >= SPOT_FILE)
 			return true;
 	}
-	if (!made && (s->kind == SPOT_DIR || s->kind == SPOT_LOCAL))
-		made = paths_make_dir(s->snap, s->entry) == 1;
+	if (!made && (s->kind == SPOT_DIR || s->kind == SPOT_LOCAL)) {
+		r = paths_make_dir(s->snap, s->entry);
+		made = r == 1;
+		/* The store has it and the disk cannot: "not there" would be a lie. */
+		if (r < 0 && s->kind == SPOT_DIR)
+			return set_error(s, r);
+	}
 	return made;
 }
 

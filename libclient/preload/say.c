@@ -3,7 +3,16 @@
 #include "libclient/core/sys.h"
 #include "libclient/core/text.h"
 
+#include <fcntl.h>
 #include <stdarg.h>
+
+/* What this program opens as 2 is a file of its own: no place for our lines. */
+static bool no_stderr;
+
+void say_start(void)
+{
+	no_stderr = sys_fcntl(2, F_GETFD, 0) < 0;
+}
 
 void say(const char *first, ...)
 {
@@ -20,5 +29,6 @@ void say(const char *first, ...)
 	va_end(ap);
 	trace_said(line);
 	line[t.len] = '\n';
-	sys_write(2, line, t.len + 1);
+	if (!no_stderr)
+		sys_write(2, line, t.len + 1);
 }

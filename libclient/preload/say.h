@@ -12,6 +12,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Once, at the start: a process that begins without a standard error hears nothing. */
+void say_start(void);
+
 /* "oss-connector: " and the strings, up to a NULL, in one line. */
 void say(const char *first, ...) __attribute__((sentinel));
 

@@ -72,14 +72,24 @@ const char *skeleton_real(size_t *ret_len)
 	return *ret_len != 0 ? real : NULL;
 }
 
+static void say_no_directory(void)
+{
+	struct stat st;
+
+	if (sys_fstatat(AT_FDCWD, dir, &st, 0) == 0 && !S_ISDIR(st.st_mode))
+		SAY_ONCE("MODEL_DIR (", dir, ") is not a directory: remove it or set another");
+}
+
 dev_t skeleton_device(void)
 {
 	size_t len;
 
 	if (skeleton_real(&len) == NULL) {
 		skeleton_make(dir, dir_len);
-		if (skeleton_real(&len) == NULL)
+		if (skeleton_real(&len) == NULL) {
+			say_no_directory();
 			return 0;
+		}
 	}
 	return device;
 }
@@ -91,32 +101,59 @@ bool skeleton_is_on(dev_t dev)
 	return skeleton_real(&len) != NULL && device == dev;
 }
 
+static const char *remedy_for(int error)
+{
+	switch (error) {
+	case -ENOSPC:
+	case -EDQUOT:
+		return "; make room on its disk, or set MODEL_DIR to another";
+	case -EACCES:
+	case -EPERM:
+	case -EROFS:
+		return "; make it beforehand, or set MODEL_DIR to a directory that this user may "
+		       "write to";
+	}
+	return "; see MODEL_DIR";
+}
+
+/* With the directories above it.  The first that fails tells why. */
+static int make_all(const char *path, size_t len)
+{
+	char buf[PATH_MAX];
+	int r = -ENOENT;
+	struct stat st;
+	size_t i;
+
+	if (len >= sizeof(buf))
+		return -ENAMETOOLONG;
+	mem_copy(buf, path, len + 1);
+	for (i = 1; i <= len; i++) {
+		if (buf[i] != '/' && buf[i] != '\0')
+			continue;
+		buf[i] = '\0';
+		r = sys_mkdirat(AT_FDCWD, buf, 0755);
+		if (r != 0 && r != -EEXIST && sys_fstatat(AT_FDCWD, buf, &st, 0) != 0)
+			break;
+		if (i < len)
+			buf[i] = '/';
+	}
+	return r;
+}
+
 int skeleton_make(const char *path, size_t len)
 {
-	char buf[PATH_MAX], name[32];
-	struct text t;
-	size_t i;
+	const char *name;
 	int r = sys_mkdirat(AT_FDCWD, path, 0755);
 
-	if (r == -ENOENT && len < sizeof(buf)) {
-		mem_copy(buf, path, len + 1);
-		for (i = 1; i <= len; i++) {
-			if (buf[i] != '/' && buf[i] != '\0')
-				continue;
-			buf[i] = '\0';
-			r = sys_mkdirat(AT_FDCWD, buf, 0755);
-			if (i < len)
-				buf[i] = '/';
-		}
-	}
+	if (r == -ENOENT)
+		r = make_all(path, len);
 	if (r == 0 || r == -EEXIST) {
 		skeleton_search();
 		return r == 0;
 	}
-	text_init(&t, name, sizeof(name));
-	text_add_errno(&t, r);
-	SAY_ONCE("cannot make the directory ", path, ": ", name,
-		 "; make it beforehand or let MODEL_DIR be writable");
+	name = text_errno_name(r);
+	SAY_ONCE("cannot make the directory ", path, " (", name != NULL ? name : "?", ")",
+		 remedy_for(r));
 	return r;
 }
 

@@ -66,6 +66,7 @@ static void __attribute__((constructor)) start(int argc, char **argv, char **env
 	/* Most programs end here: no system call, and no page of ours written to. */
 	if (envp == NULL || text_env(envp, "ENABLE_CONNECTOR") == NULL)
 		return;
+	say_start();
 	kept = environment_copy(envp);
 	if (kept == NULL) {
 		say("no memory to start; files are not taken from the store", NULL);

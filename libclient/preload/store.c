@@ -118,20 +118,9 @@ static bool is_final(int error, bool attaching, const char *why)
 	return conf->role == CONF_PRIMARY || (!attaching && why[0] == '\0');
 }
 
-/* What a file system would say; the sentence goes to the user. */
-static int translate(int error, bool attaching)
+/* The errno of a file system for it. */
+static int errno_for(int error, bool final)
 {
-	char why[LINK_TEXT], name[32];
-	struct text t;
-
-	if (error == -EMFILE || error == -ENFILE || error == -ENOMEM)
-		return error;
-	link_error_text(link_now(), why, sizeof(why));
-	if (is_final(error, attaching, why) && !attaching)
-		return error;
-	text_init(&t, name, sizeof(name));
-	text_add_errno(&t, error);
-	SAY_ONCE(why[0] != '\0' ? why : "the store cannot be reached", " (", name, ")");
 	switch (error) {
 	case -EACCES:
 	case -EPERM:
@@ -140,7 +129,25 @@ static int translate(int error, bool attaching)
 	case -ETIMEDOUT:
 		return error;
 	}
-	return is_final(error, attaching, why) ? error : -EIO;
+	return final ? error : -EIO;
+}
+
+/* What a file system would say; the sentence goes to the user, with the errno that the program gets. */
+static int translate(int error, bool attaching)
+{
+	char why[LINK_TEXT];
+	bool final;
+
+	if (error == -EMFILE || error == -ENFILE || error == -ENOMEM)
+		return error;
+	link_error_text(link_now(), why, sizeof(why));
+	final = is_final(error, attaching, why);
+	if (final && !attaching)
+		return error;
+	error = errno_for(error, final);
+	SAY_ONCE(why[0] != '\0' ? why : "the store cannot be reached", " (", text_errno_name(error),
+		 ")");
+	return error;
 }
 
 static int attach(void)
