@@ -79,7 +79,7 @@ int open_how_at(int dirfd, const char *path, const struct open_how *how, size_t 
 					: (int)sys_call4(__NR_openat2, dirfd, path, how, size);
 	while (r == -ENOENT && paths_again(&s));
 	if (r >= 0 && s.kind < SPOT_FILE)
-		open_entered(r, &s);
+		r = open_entered(r, &s, flags);
 	paths_done(&s);
 	return r;
 }

@@ -142,15 +142,36 @@ unsigned open_paths_flags(int flags)
 	return (makes ? PATHS_CHANGES : 0) | (stays ? PATHS_NOFOLLOW : 0);
 }
 
-void open_entered(int fd, const struct spot *s)
+/*
+ * A placeholder that somebody holds, opened by a path that does not look like it: root
+ * could read its zeros.  The file that it stands for instead.
+ */
+static int open_instead(int fd, int flags)
 {
-	/* A number whose closing we did not see; below /proc it may be another's placeholder. */
-	if (paths_on() && selfpath_is_proc(s->path))
-		inherit_received(fd);
-	else
-		fds_forget(fd);
+	struct file *f;
+	bool first;
+	int r = inherit_file(fd, &f);
+
+	if (r == -EBADF)
+		return fd; /* it is none */
+	sys_close(fd);
+	if (r != 0)
+		return r == -ENAMETOOLONG ? -EIO : r;
+	r = judge_flags(flags);
+	if (r == 0)
+		return open_file(f, flags, &first);
+	file_put(f);
+	return r;
+}
+
+int open_entered(int fd, const struct spot *s, int flags)
+{
+	fds_forget(fd); /* a number whose closing we did not see */
 	if (s->kind == SPOT_DIR)
 		(void)fds_enter_dir(fd);
+	else if (paths_on() && selfpath_may_end_at_fd(s->path))
+		return open_instead(fd, flags);
+	return fd;
 }
 
 int open_at(int dirfd, const char *path, int flags, mode_t mode)
@@ -166,7 +187,7 @@ int open_at(int dirfd, const char *path, int flags, mode_t mode)
 			r = sys_openat(dirfd, path, flags, mode);
 	} while (r == -ENOENT && paths_again(&s));
 	if (r >= 0 && s.kind < SPOT_FILE)
-		open_entered(r, &s);
+		r = open_entered(r, &s, flags);
 	paths_done(&s);
 	return r;
 }

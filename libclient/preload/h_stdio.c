@@ -15,6 +15,7 @@
 #include "libclient/preload/paths.h"
 #include "libclient/preload/preload.h"
 #include "libclient/preload/say.h"
+#include "libclient/preload/selfpath.h"
 
 #include <limits.h>
 #include <mntent.h>
@@ -123,11 +124,11 @@ static unsigned paths_flags_of_mode(const char *mode)
 	return flags < 0 ? 0 : open_paths_flags(flags);
 }
 
-/* A number whose closing we did not see; below /proc it may be a placeholder of somebody's. */
+/* A number whose closing we did not see; it may be a placeholder of somebody's. */
 static void opened_by_libc(const char *path, FILE *f)
 {
 	fds_forget(stream_fd(f));
-	if (path[0] != '/' || path[1] != 'p')
+	if (!selfpath_may_end_at_fd(path))
 		return;
 	inherit_received(stream_fd(f));
 	stream_settle(f);

@@ -20,8 +20,8 @@ int open_how_at(int dirfd, const char *path, const struct open_how *how, size_t 
 
 /* How open's flags are looked at (paths.h). */
 unsigned open_paths_flags(int flags);
-/* The kernel has opened the path of this spot. */
-void open_entered(int fd, const struct spot *s);
+/* The kernel has opened the path of this spot: the descriptor to go on with, or a negative errno. */
+int open_entered(int fd, const struct spot *s, int flags);
 
 /* Open the store file of a spot. */
 int open_spot(const struct spot *s, int flags);

@@ -59,6 +59,20 @@ bool selfpath_is_numbered(const char *path)
 	return rest != NULL && number(&rest) >= 0 && *rest == '\0';
 }
 
+bool selfpath_may_end_at_fd(const char *path)
+{
+	const char *last = path, *c, *rest;
+
+	for (c = path; *c != '\0'; c++)
+		if (*c == '/')
+			last = c + 1;
+	if (*last >= '0' && *last <= '9')
+		return number(&last) >= 0;
+	rest = after(last, "std");
+	return rest != NULL && (after(rest, "in") != NULL || after(rest, "out") != NULL ||
+				after(rest, "err") != NULL);
+}
+
 int selfpath_fd(const char *path)
 {
 	const char *rest;

@@ -16,6 +16,12 @@ int selfpath_fd(const char *path);
 /* Does the path name a descriptor of a process by its number: /proc/PID/fd/N? */
 bool selfpath_is_numbered(const char *path);
 
+/*
+ * May the kernel end at a descriptor for this path, of whatever process, by links,
+ * dots and directories that the text does not show?  The last name alone tells.
+ */
+bool selfpath_may_end_at_fd(const char *path);
+
 /* Is it below /proc, where descriptors of other processes can be opened as well? */
 static inline bool selfpath_is_proc(const char *path)
 {

@@ -159,3 +159,34 @@ def test_a_store_file_is_no_target_of_sendfile(shared):
             except OSError as e:
                 print(e.errno)
         """) == "9\n9\n"
+
+
+def test_no_path_of_a_descriptor_shows_the_placeholder(shared, tmp_path):
+    """Roundabout paths, which the kernel takes to the empty memory file: for root it could be read."""
+    out = python(shared, f"""
+        import os
+        D = os.environ["D"]
+        fd = os.open(D + "/lines.txt", os.O_RDONLY)
+        os.read(fd, 3)
+        os.symlink("/proc/self/fd", "{tmp_path}/link")
+        fds = os.open("/proc/self/fd", os.O_RDONLY)
+
+        def show(path, opened=os.open, **how):
+            try:
+                got = opened(path, os.O_RDONLY, **how)
+                print(os.read(got, 6), os.fstat(got).st_size)
+                os.close(got)
+            except PermissionError:
+                print(b"line 1", os.fstat(fd).st_size)
+
+        show(f"/dev//fd/{{fd}}")
+        show(f"//proc/self/fd/{{fd}}")
+        show(f"{tmp_path}/link/{{fd}}")
+        show(str(fd), dir_fd=fds)
+        os.chdir("/proc/self/fd")
+        show(str(fd))
+        os.dup2(fd, 0)
+        show("/dev/./stdin")
+        os.chdir("/")
+        """)
+    assert out == f"{LINES[:6]!r} {len(LINES)}\n" * 6
