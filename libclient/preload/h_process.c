@@ -14,39 +14,60 @@
 #include "libclient/preload/process.h"
 #include "libclient/preload/say.h"
 
+#include <linux/sched.h>
 #include <stdarg.h>
 #include <unistd.h>
+
+extern int clone(int (*run)(void *), void *stack, int flags, void *arg, ...);
+
+/* What is between the two sides of a fork. */
+struct forking {
+	bool idle; /* nothing of ours was open */
+	struct lazy_fork *lazy;
+};
+
+static int fork_begin(struct forking *f)
+{
+	int r;
+
+	f->idle = fds_end == 0 && maps_high == 0;
+	if (f->idle)
+		return 0;
+	r = lazy_before_fork(&f->lazy);
+	if (r != 0)
+		return r == -ENOMEM ? r : -EAGAIN;
+	fds_before_fork();
+	maps_before_fork();
+	return 0;
+}
+
+/* In both processes.  pid as fork gave it. */
+static void fork_end(struct forking *f, long pid)
+{
+	if (pid == 0 && (!f->idle || fds_end != 0)) /* another thread's first one */
+		fds_in_child();
+	if (f->idle)
+		return;
+	if (pid < 0)
+		fds_fork_failed();
+	if (pid == 0)
+		lazy_in_child(f->lazy);
+	else
+		lazy_in_parent(f->lazy);
+}
 
 typedef pid_t fork_function(void);
 
 static pid_t fork_by(fork_function *libc)
 {
-	struct lazy_fork *lazy;
+	struct forking f;
 	pid_t pid;
-	int r;
+	int r = libc != NULL ? fork_begin(&f) : -ENOSYS;
 
-	if (libc == NULL)
-		return (pid_t)answer(-ENOSYS);
-	if (fds_end == 0 && maps_high == 0) {
-		pid = libc();
-		if (pid == 0 && fds_end != 0) /* another thread's first one */
-			fds_in_child();
-		return pid;
-	}
-	r = lazy_before_fork(&lazy);
 	if (r != 0)
-		return (pid_t)answer(r == -ENOMEM ? r : -EAGAIN);
-	fds_before_fork();
-	maps_before_fork();
+		return (pid_t)answer(r);
 	pid = libc();
-	if (pid == 0)
-		fds_in_child();
-	else if (pid < 0)
-		fds_fork_failed();
-	if (pid == 0)
-		lazy_in_child(lazy);
-	else
-		lazy_in_parent(lazy);
+	fork_end(&f, pid);
 	return pid;
 }
 
@@ -60,6 +81,84 @@ EXPORT pid_t _Fork(void)
 {
 	return fork_by(NEXT_LIKE(_Fork, fork));
 }
+
+/* ---- clone -------------------------------------------------------------------------------- */
+
+/* A child with memory of its own, which goes on where its parent is, is a fork. */
+static bool is_fork(long nr, const long a[6])
+{
+	const struct clone_args *c;
+
+	switch (nr) {
+#ifdef __NR_fork
+	case __NR_fork:
+		return true;
+#endif
+	case __NR_clone:
+		return (a[0] & CLONE_VM) == 0 && a[1] == 0;
+	case __NR_clone3:
+		c = (const struct clone_args *)a[0];
+		return c != NULL && (size_t)a[1] >= CLONE_ARGS_SIZE_VER0 &&
+		       (c->flags & CLONE_VM) == 0 && c->stack == 0;
+	}
+	return false;
+}
+
+bool process_fork(long nr, const long a[6], long *ret)
+{
+	struct forking f;
+
+	if (!is_fork(nr, a))
+		return false;
+	*ret = fork_begin(&f);
+	if (*ret == 0) {
+		*ret = sys_call6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+		fork_end(&f, *ret);
+	}
+	*ret = answer(*ret);
+	return true;
+}
+
+struct start {
+	int (*run)(void *);
+	void *arg;
+	struct forking forking;
+};
+
+static int start_child(void *arg)
+{
+	struct start *s = arg;
+
+	fork_end(&s->forking, 0);
+	return s->run(s->arg);
+}
+
+/* Threads, and children that share memory until they start a program, are libc's alone. */
+EXPORT int clone(int (*run)(void *), void *stack, int flags, void *arg, ...)
+{
+	__typeof(&clone) libc = NEXT(clone);
+	struct start s = { .run = run, .arg = arg };
+	void *tid, *tls, *child_tid;
+	va_list ap;
+	int pid;
+
+	va_start(ap, arg);
+	tid = va_arg(ap, void *);
+	tls = va_arg(ap, void *);
+	child_tid = va_arg(ap, void *);
+	va_end(ap);
+	if (libc == NULL)
+		return (int)answer(-ENOSYS);
+	if ((flags & CLONE_VM) != 0 || run == NULL || stack == NULL)
+		return libc(run, stack, flags, arg, tid, tls, child_tid);
+	pid = fork_begin(&s.forking);
+	if (pid != 0)
+		return (int)answer(pid);
+	pid = libc(start_child, stack, flags, &s, tid, tls, child_tid);
+	fork_end(&s.forking, pid);
+	return pid;
+}
+ALIAS(__clone, clone);
 
 /* ---- exec --------------------------------------------------------------------------------- */
 

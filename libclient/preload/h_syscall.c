@@ -11,6 +11,7 @@
 #include "libclient/preload/open.h"
 #include "libclient/preload/paths.h"
 #include "libclient/preload/preload.h"
+#include "libclient/preload/process.h"
 #include "libclient/preload/sysnames.h"
 
 #include <dirent.h>
@@ -318,7 +319,8 @@ EXPORT long syscall(long nr, ...)
 	va_end(ap);
 	if ((paths_on() || fds_end != 0) &&
 	    (by_fd(nr, &x, &r) || by_memory(nr, &x, &r) || by_path(nr, &x, &r) ||
-	     by_table(nr, &x, &r) || sysnames_call(nr, x.a, &r) || by_transfer(nr, &x, &r)))
+	     by_table(nr, &x, &r) || sysnames_call(nr, x.a, &r) || by_transfer(nr, &x, &r) ||
+	     process_fork(nr, x.a, &r)))
 		return r;
 	return answer(sys_call6(nr, x.a[0], x.a[1], x.a[2], x.a[3], x.a[4], x.a[5]));
 }

@@ -8,6 +8,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* fork and its like by their numbers.  False: it is none of those. */
+bool process_fork(long nr, const long a[6], long *ret);
+
 /* The program's environment; NULL: it has none. */
 char **process_environ(void);
 

@@ -190,3 +190,71 @@ def test_no_path_of_a_descriptor_shows_the_placeholder(shared, tmp_path):
         os.chdir("/")
         """)
     assert out == f"{LINES[:6]!r} {len(LINES)}\n" * 6
+
+
+CLONE = r"""
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int go[2], fd;
+static char stack[65536];
+
+static int child(void *arg)
+{
+	char buf[6];
+	ssize_t n;
+
+	read(go[0], buf, 1);
+	n = read(fd, buf, sizeof(buf));
+	printf("child %zd %.*s\n", n, (int)n, buf);
+	fflush(stdout);
+	_exit(0);
+}
+
+/* Children by other ways than fork() read on while their parent goes to another file. */
+int main(int argc, char **argv)
+{
+	char buf[7];
+	int how, other;
+	pid_t pid;
+
+	for (how = 0; how < 3; how++) {
+		pipe(go);
+		fd = open(argv[1], O_RDONLY);
+		if (how == 0)
+			pid = clone(child, stack + sizeof(stack), SIGCHLD, NULL);
+		else if (how == 1)
+			pid = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+		else
+#ifdef SYS_fork
+			pid = syscall(SYS_fork);
+#else
+			pid = fork();
+#endif
+		if (pid == 0)
+			child(NULL);
+		close(fd);
+		other = open(argv[1], O_RDONLY);
+		read(other, buf, sizeof(buf));
+		write(go[1], "x", 1);
+		waitpid(pid, NULL, 0);
+		printf("parent %ld\n", (long)lseek(other, 0, SEEK_CUR));
+		fflush(stdout);
+		close(other);
+	}
+	return 0;
+}
+"""
+
+
+def test_cloned_children_keep_their_offset(shared, tmp_path):
+    (tmp_path / "clone.c").write_text(CLONE)
+    subprocess.run(["gcc", "-O1", "-w", "-o", tmp_path / "clone", tmp_path / "clone.c"], check=True)
+    out = shared.run(tmp_path / "clone", shared.path("lines.txt"))
+    assert out.stdout.decode() == f"child 6 {LINES[:6].decode()}\nparent 7\n" * 3
