@@ -48,6 +48,7 @@ static int run_check(const char *osscd, char *buf, size_t cap)
 		dup2(out[1], STDERR_FILENO);
 		close(out[0]);
 		close(out[1]);
+		unsetenv("LD_PRELOAD"); /* what the loader says of it is not of the configuration */
 		execl(osscd, osscd, "--check-config", (char *)NULL);
 		_exit(127);
 	}
@@ -127,6 +128,20 @@ static void check_environment(struct doctor *d)
 		finding(d, OK, "role", "%s", role[0] == '1' ? "primary" : "secondary");
 }
 
+/* May this user make it?  What is missing is made in the deepest directory that is there. */
+static bool can_be_made(const char *dir)
+{
+	char top[4096], *slash;
+
+	snprintf(top, sizeof(top), "%s", dir);
+	while ((slash = strrchr(top, '/')) != NULL && slash != top) {
+		*slash = '\0';
+		if (access(top, F_OK) == 0)
+			return access(top, W_OK | X_OK) == 0;
+	}
+	return access("/", W_OK | X_OK) == 0;
+}
+
 static void check_model_dir(struct doctor *d)
 {
 	const char *dir = env("MODEL_DIR");
@@ -134,6 +149,13 @@ static void check_model_dir(struct doctor *d)
 
 	if (dir == NULL)
 		finding(d, WARN, "MODEL_DIR", "not set: programs under preload need it");
+	else if (dir[0] != '/')
+		finding(d, FAIL, "MODEL_DIR", "%s: write an absolute path", dir);
+	else if (stat(dir, &st) == -1 && errno == ENOENT && !can_be_made(dir))
+		finding(d, FAIL, "MODEL_DIR",
+			"%s does not exist, and this user may not make it: make it beforehand, or "
+			"name another",
+			dir);
 	else if (stat(dir, &st) == -1 && errno == ENOENT)
 		finding(d, OK, "MODEL_DIR", "%s does not exist yet and will be made", dir);
 	else if (stat(dir, &st) == -1)

@@ -298,7 +298,7 @@ static void print_programs(struct tracebook *b)
 			continue;
 		if (!any)
 			fputs("programs that ran without the library: they see MODEL_DIR's own "
-			      "files only\n",
+			      "files only, and private copies of what they were handed open\n",
 			      b->out);
 		any = true;
 		fprintf(b->out, "  %s: %s\n", program, bare_reason(program));
@@ -313,7 +313,8 @@ void tracebook_summary(struct tracebook *b)
 	for (i = 0; i < NR_KINDS; i++)
 		total += b->counts[i];
 	qsort(b->entries, b->nr_entries, sizeof(*b->entries), compare);
-	fprintf(b->out, "ossc trace: %lu calls concerned MODEL_DIR\n", total);
+	fprintf(b->out, "ossc trace: %lu call%s concerned MODEL_DIR\n", total,
+		total != 1 ? "s" : "");
 	for (i = 0; i < NR_KINDS; i++)
 		if (b->counts[i] != 0)
 			fprintf(b->out, "  %8lu %-9s  %s\n", b->counts[i], kinds[i].name,

@@ -103,6 +103,18 @@ def test_trace_tells_of_a_library_that_is_not_there_and_of_programs_where_it_is_
     assert out.returncode == 127 and out.stderr.startswith(b"ossc: no-such-command: No such file or directory\n")
 
 
+@pytest.mark.parametrize("wrong, finding", [
+    ({"MODEL_DIR": "models"}, "fail  MODEL_DIR      models: write an absolute path"),
+    ({"MODEL_DIR": "/sys/model/of/a/story"}, "fail  MODEL_DIR      /sys/model/of/a/story does not exist, and this user"),
+    ({"LD_PRELOAD": "/none/libossc_preload.so"}, "ok    configuration  "),
+])
+def test_doctor_finds_what_the_library_would_stumble_over(wrong, finding, mounted):
+    if "/sys" in str(wrong) and os.access("/sys", os.W_OK):
+        pytest.skip("this user may write to /sys, or seems so: no place where nothing can be made")
+    out = mounted.ossc("doctor", env=wrong).stdout.decode()
+    assert finding in out and "ld.so" not in out.split("LD_PRELOAD")[0], out
+
+
 def test_help_explains_paths_only_where_they_are_asked_for():
     def words(command):
         return subprocess.run([BUILD / "ossc", command, "--help"], capture_output=True, timeout=20).stdout
