@@ -140,7 +140,7 @@ void depart_go(const struct departure *d)
 			continue;
 		}
 		r = escape_descriptor(fd);
-		if (r != 0)
+		if (r != 0 && r != -EBADF) /* closed meanwhile by another thread */
 			say_failed(d, r);
 	}
 }

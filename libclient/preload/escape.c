@@ -136,7 +136,7 @@ static int replace(struct ofd *o, int fd)
 {
 	int copy = escape_open(o->file), at, flags;
 	struct ofd *escaped;
-	uint64_t signals;
+	uint64_t signals, exchanging;
 	int64_t here;
 
 	if (copy < 0)
@@ -158,12 +158,14 @@ static int replace(struct ofd *o, int fd)
 	}
 	sys_call3(__NR_lseek, copy, here, SEEK_SET);
 	sys_fcntl(copy, F_SETFL, sys_fcntl(fd, F_GETFL, 0) & (O_APPEND | O_NONBLOCK));
+	exchanging = fds_exchange_begin();
 	for (at = fds_next_of(o, 0); at >= 0; at = fds_next_of(o, at + 1)) {
 		flags = sys_fcntl(at, F_GETFD, 0);
 		if (flags < 0 || sys_dup3(copy, at, (flags & FD_CLOEXEC) != 0 ? O_CLOEXEC : 0) < 0)
 			continue;
 		fds_exchange(at, o, escaped);
 	}
+	fds_exchange_end(exchanging);
 	offset_release(o->cell, signals);
 	fds_put(escaped);
 	sys_close(copy);

@@ -2,6 +2,7 @@
 
 #include "libclient/core/epoch.h"
 #include "libclient/core/file.h"
+#include "libclient/core/lock.h"
 #include "libclient/core/sys.h"
 #include "libclient/preload/dirpos.h"
 #include "libclient/preload/inherit.h"
@@ -20,6 +21,8 @@ struct ofd **fds_pages[FDS_NR_PAGES];
 static struct ofd *blocks[NR_OFD_BLOCKS];
 static uint32_t nr_ofds;
 static uint64_t free_head; /* change count:32 | number + 1:32 */
+
+static struct lock exchanging; /* descriptors are put under numbers that are in use */
 
 /* The process whose table this is: a vfork child has another pid but the same epoch. */
 static uint64_t owner; /* epoch:32 | pid:32 */
@@ -274,7 +277,7 @@ bool fds_is_ours(int fd)
 
 static void replace(struct ofd **slot, struct ofd *o)
 {
-	struct ofd *old = __atomic_exchange_n(slot, o, __ATOMIC_ACQ_REL);
+	struct ofd *old = __atomic_exchange_n(slot, o, __ATOMIC_SEQ_CST);
 
 	if (is_ofd(old))
 		fds_put(old);
@@ -322,6 +325,9 @@ void fds_forget(int fd)
 		return; /* its parent still has it */
 	dirpos_forget(fd);
 	replace(slot, NULL);
+	/* Pairs with the fence in fds_exchange_begin(): it sees the slot empty, or we see it. */
+	if (__atomic_load_n(&exchanging.word, __ATOMIC_SEQ_CST) != 0)
+		lock_leave(&exchanging, lock_enter(&exchanging));
 }
 
 void fds_forget_range(unsigned first, unsigned last)
@@ -361,7 +367,9 @@ void fds_duplicate(int from, int to)
 		if (fds_enter(to, o) != 0)
 			fds_put(o); /* the duplicate refuses reads, as every placeholder */
 	} else if (ours) {
-		(void)fds_enter(to, __atomic_load_n(slot, __ATOMIC_RELAXED));
+		/* A directory, or a file that cannot be opened: the duplicate will say so as well. */
+		o = __atomic_load_n(slot, __ATOMIC_RELAXED);
+		(void)fds_enter(to, is_ofd(o) ? FDS_INHERITED : o);
 		dirpos_duplicate(from, to);
 	} else {
 		fds_forget(to);
@@ -384,6 +392,19 @@ int fds_next_of(const struct ofd *o, int from)
 			return (int)fd;
 	}
 	return -1;
+}
+
+uint64_t fds_exchange_begin(void)
+{
+	uint64_t signals = lock_enter(&exchanging);
+
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return signals;
+}
+
+void fds_exchange_end(uint64_t signals)
+{
+	lock_leave(&exchanging, signals);
 }
 
 void fds_exchange(int fd, struct ofd *old, struct ofd *fresh)

@@ -93,6 +93,9 @@ void fds_duplicate(int from, int to);
 
 /* The lowest descriptor from `from` on that shows this description, or any store file (NULL); -1. */
 int fds_next_of(const struct ofd *o, int from);
+/* Between these, no number that shows a description is closed: who forgets it waits. */
+uint64_t fds_exchange_begin(void);
+void fds_exchange_end(uint64_t signals);
 /* The descriptor, if it shows `old`, shows `fresh` from now on, which gets a reference. */
 void fds_exchange(int fd, struct ofd *old, struct ofd *fresh);
 

@@ -3,6 +3,7 @@
  * program, so a copy goes out for a store descriptor; a placeholder that comes in
  * is one of ours, at another version perhaps, and is entered.
  */
+#include "libclient/core/arena.h"
 #include "libclient/core/mem.h"
 #include "libclient/core/sys.h"
 #include "libclient/preload/escape.h"
@@ -99,12 +100,15 @@ static ssize_t send_copies(int fd, const struct msghdr *m, int flags)
 
 	if (m->msg_controllen > CONTROL)
 		return -ENOBUFS;
-	mine.msg_control = __builtin_alloca_with_align(m->msg_controllen, 64);
+	mine.msg_control = arena_alloc(m->msg_controllen); /* stacks may be small */
+	if (mine.msg_control == NULL)
+		return -ENOMEM;
 	mem_copy(mine.msg_control, m->msg_control, m->msg_controllen);
 	r = put_copies(&mine, &copies);
 	if (r == 0)
 		r = sys_sendmsg(fd, &mine, flags);
 	close_copies(&copies);
+	arena_free(mine.msg_control);
 	return r;
 }
 
