@@ -256,22 +256,31 @@ int maps_add(const struct piece *p)
 
 /* ---- look-ups ------------------------------------------------------------------------------- */
 
-/* The first piece that overlaps [start, end).  False too when the path makes no sense. */
-static bool search(const struct node *t, uintptr_t start, uintptr_t end, struct piece *ret)
+/*
+ * The first piece that overlaps [start, end).  False too when the path makes no sense: nodes may
+ * be written under a look-up, which then starts over; the thread sanitizer cannot know that.
+ */
+__attribute__((no_sanitize("thread"))) static bool search(const struct node *t, uintptr_t start,
+							  uintptr_t end, struct piece *ret)
 {
 	bool found = false;
 	unsigned i;
 
 	for (i = 0; t != NULL && i < NR_STEPS; i++) {
 		if (t->piece.end <= start) {
-			t = __atomic_load_n(&t->right, __ATOMIC_RELAXED);
+			t = *(struct node *const volatile *)&t->right;
 			continue;
 		}
 		if (t->piece.start < end) {
-			*ret = t->piece;
+			ret->start = t->piece.start;
+			ret->end = t->piece.end;
+			ret->off = t->piece.off;
+			ret->hold = t->piece.hold;
+			ret->prot = t->piece.prot;
+			ret->flags = t->piece.flags;
 			found = true;
 		}
-		t = __atomic_load_n(&t->left, __ATOMIC_RELAXED);
+		t = *(struct node *const volatile *)&t->left;
 	}
 	return found;
 }

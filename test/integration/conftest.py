@@ -1,5 +1,7 @@
 """Fixtures: a store of one's own and daemons of one's own, ended whatever the test does."""
+import os
 import pathlib
+import subprocess
 import sys
 
 import pytest
@@ -10,6 +12,12 @@ from daemon import Daemon  # noqa: E402
 from store import Store  # noqa: E402
 
 KEY = ("LTAI5tTestAccessKeyId0001", "TestSecret0123456789abcdefABCDEF")
+
+
+def has_userfaultfd():
+    """Does the kernel fill mappings for us, its own accesses included?"""
+    code = "import ctypes, sys; sys.exit(ctypes.CDLL(None).syscall(323 if sys.argv[1] == 'x86_64' else 282, 0) < 0)"
+    return subprocess.run([sys.executable, "-c", code, os.uname().machine]).returncode == 0
 
 
 @pytest.fixture

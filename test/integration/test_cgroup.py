@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import model
-from conftest import KEY
+from conftest import KEY, has_userfaultfd
 from daemon import Daemon
 
 MiB = 1 << 20
@@ -63,15 +63,19 @@ with open(sys.argv[1], 'rb') as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_R
 """
 
 
-@pytest.mark.parametrize("share,fits", [(0.7, True), (1.5, False)])
-def test_mmap_under_a_memory_limit(share, fits, store):
+LARGER = pytest.param(1.5, "auto", True, marks=pytest.mark.skipif(not has_userfaultfd(), reason="no userfaultfd for us"))
+
+
+@pytest.mark.parametrize("share,mode,fits", [(0.7, "auto", True), (1.5, "resident", False), LARGER])
+def test_mmap_under_a_memory_limit(share, mode, fits, store):
+    """Filled on page faults, a mapping may be larger than all memory."""
     size = int(LIMIT * share)
     path = store.root / "models/c/big.bin"
     model.write_file(path, b"", "big", size)
     store.rescan()
     expected = model.sum_file(path)
     with Cgroup(LIMIT) as group:
-        with Daemon.unstarted(store, {}, prefix="c/", key=KEY) as d:
+        with Daemon.unstarted(store, {"mmap": mode}, prefix="c/", key=KEY) as d:
             out = subprocess.run([sys.executable, "-c", MAP, d.path("big.bin")], env=d.preload(), capture_output=True,
                                  timeout=200, preexec_fn=group.join)
             if fits:

@@ -1,4 +1,5 @@
 """Mapped store files are what mapped plain files are, resident and lazy, cold and with a cache that evicts."""
+import contextlib
 import os
 import shutil
 import signal
@@ -9,7 +10,8 @@ import textwrap
 import pytest
 
 import model
-from conftest import KEY
+import wire
+from conftest import KEY, has_userfaultfd
 from daemon import BUILD, Daemon
 from store import Store, synth_bytes
 
@@ -64,20 +66,14 @@ def plain_run(files):
     return run
 
 
-def has_userfaultfd():
-    """Does the kernel fill mappings for us, its own accesses included?"""
-    code = "import ctypes, sys; sys.exit(ctypes.CDLL(None).syscall(323 if sys.argv[1] == 'x86_64' else 282, 0) < 0)"
-    return subprocess.run([sys.executable, "-c", code, os.uname().machine]).returncode == 0
-
-
 whole_uffd = pytest.mark.skipif(not has_userfaultfd(), reason="this user may not have a full userfaultfd")
 MODES = ["resident", pytest.param("lazy", marks=whole_uffd)]
 
 
-def same(plain_run, daemon, program, *before, env=None):
+def same(plain_run, daemon, program, *before, names=NAMES, env=None):
     """The program's output is that of the plain run; returns its stderr."""
     want = plain_run(program)
-    out = daemon.run(*before, PROGRAMS / program, *(daemon.path(n) for n in NAMES), env=env)
+    out = daemon.run(*before, PROGRAMS / program, *(daemon.path(n) for n in names), env=env)
     assert out.returncode == 0, out.stderr.decode() + out.stdout.decode()[-500:]
     assert out.stdout.decode().splitlines() == want.decode().splitlines(), out.stderr.decode()
     return out.stderr.decode()
@@ -96,19 +92,26 @@ def test_every_call_on_mapped_memory_does_what_it_does_on_a_plain_file(mode, cac
     same(plain_run, start(mode, cache), program)
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_mappings_stay_right_while_others_push_their_chunks_out(mode, files, plain_run, start):
-    daemon = start(mode, QUARTER)
+@contextlib.contextmanager
+def evictors(daemon, count):
+    """Processes that read both files over and over, so that a small cache keeps nothing."""
     script = 'while :; do cat "$0" "$1" > /dev/null || exit; done'
-    others = [subprocess.Popen(["bash", "-c", script, *(daemon.path(n) for n in NAMES)], env=daemon.preload())
-              for _ in range(2)]
+    running = [subprocess.Popen(["bash", "-c", script, *(daemon.path(n) for n in NAMES)], env=daemon.preload())
+               for _ in range(count)]
     try:
-        same(plain_run, daemon, "map_ops")
-        assert all(other.poll() is None for other in others)
+        yield
+        assert all(p.poll() is None for p in running)
     finally:
-        for other in others:
-            other.kill()
-            other.wait()
+        for p in running:
+            p.kill()
+            p.wait()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_mappings_stay_right_while_others_push_their_chunks_out(mode, plain_run, start):
+    daemon = start(mode, QUARTER)
+    with evictors(daemon, 2):
+        same(plain_run, daemon, "map_ops")
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -116,6 +119,39 @@ def test_threads_that_map_write_fork_and_close_see_no_wrong_byte(mode, files, st
     daemon = start(mode, QUARTER)
     out = daemon.run(PROGRAMS / "thrash", daemon.path(NAMES[0]), files.plain / NAMES[0], 8, 150)
     assert (out.returncode, out.stdout) == (0, b"right\n"), out.stderr.decode()
+
+
+STRAY = """
+    import mmap, sys
+    fd = int(sys.argv[1])
+    memory = mmap.mmap(fd, 0, mmap.MAP_SHARED, mmap.PROT_READ)
+    print("ready", flush=True)
+    while True:
+        memory.madvise(mmap.MADV_DONTNEED)
+        for at in range(0, len(memory), 4096):
+            memory[at]
+    """
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_zero_pages_of_a_careless_reader_are_never_shown(mode, files, plain_run, start):
+    """It touches the cache's memory where there is nothing, and so makes pages of zeros there, for everybody."""
+    daemon = start(mode, QUARTER)
+    with wire.Session(daemon.socket) as session:
+        session.hello()
+        (mount, *_), _ = session.mount_of(daemon)
+        memory = session.open(mount, NAMES[0])[3]
+        careless = subprocess.Popen([sys.executable, "-c", textwrap.dedent(STRAY), str(memory)],
+                                    pass_fds=[memory], stdout=subprocess.PIPE)
+        try:
+            assert careless.stdout.readline() == b"ready\n"
+            with evictors(daemon, 1):
+                for _ in range(5):
+                    same(plain_run, daemon, "map_move", names=NAMES[:1])
+            assert careless.poll() is None
+        finally:
+            careless.kill()
+            careless.communicate()
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -170,23 +206,25 @@ def test_only_a_lazy_mapping_brings_a_thread(mode, threads, files, start):
 
 @whole_uffd
 def test_auto_does_not_wait_for_a_large_file(start_daemon, store):
-    """A page at its end is there long before the store has sent the rest."""
+    """Its first page is there long before the store has sent the rest."""
     size = 96 * MiB
     store.synth("models/m/large.bin", size=size, seed=5)
-    store.limits(total_bps=20 * MiB)
+    store.limits(per_connection_bps=MiB)
     daemon = start_daemon({"cache": {"size": "256MiB", "chunkSize": "1MiB"}}, prefix="m/")
     p = subprocess.Popen([sys.executable, "-c", textwrap.dedent("""
         import mmap, os, sys
         f = open(sys.argv[1], "rb")
         m = mmap.mmap(f.fileno(), 0, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE)
-        m[5] = m[len(m) - 1]
-        print(m[5], m[6], m[len(m) - 1], len(os.listdir("/proc/self/task")), flush=True)
+        m[5] = 77
+        print(m[5], m[6], len(os.listdir("/proc/self/task")), flush=True)
         sys.stdin.readline()
+        print(m[5], m[len(m) - 1])
         """), daemon.path("large.bin")], env=daemon.preload(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
-        last, first = synth_bytes(5, size - 1, 1)[0], synth_bytes(5, 6, 1)[0]
-        assert p.stdout.readline() == f"{last} {first} {last} 2\n"
+        assert p.stdout.readline() == f"77 {synth_bytes(5, 6, 1)[0]} 2\n"
         assert store.counters("models/m/large.bin")["bytes"] < size // 2
+        store.limits(per_connection_bps=0)
+        assert p.communicate("go\n", timeout=60)[0] == f"77 {synth_bytes(5, size - 1, 1)[0]}\n"
     finally:
         p.kill()
         p.wait()
