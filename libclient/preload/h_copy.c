@@ -9,6 +9,7 @@
 #include "libclient/preload/fds.h"
 #include "libclient/preload/offset.h"
 #include "libclient/preload/preload.h"
+#include "libclient/preload/store.h"
 
 #include <sys/sendfile.h>
 #include <sys/uio.h>
@@ -42,6 +43,8 @@ static ssize_t send_from(const struct ofd *o, int out, uint64_t off, size_t len)
 		return -ENOMEM;
 	while (done < len && off + done < o->size) {
 		n = file_read(o->file, buf, len - done < PIECE ? len - done : PIECE, off + done);
+		if (n < 0)
+			store_say_unread(o->file, (int)n);
 		r = n > 0 ? write_all(out, buf, (size_t)n) : n;
 		if (r <= 0)
 			break;
@@ -79,6 +82,8 @@ static ssize_t pipe_from(const struct ofd *o, int out, uint64_t off, size_t len,
 	if (sys_is_error(mem))
 		return (ssize_t)(long)mem;
 	r = file_read(o->file, mem, len, off);
+	if (r < 0)
+		store_say_unread(o->file, (int)r);
 	if (r > 0) {
 		iov = (struct iovec){ .iov_base = mem, .iov_len = (size_t)r };
 		r = sys_call4(__NR_vmsplice, out, &iov, 1,

@@ -8,6 +8,7 @@
 #include "libclient/preload/next.h"
 #include "libclient/preload/offset.h"
 #include "libclient/preload/preload.h"
+#include "libclient/preload/store.h"
 
 #include "common/wire.h"
 
@@ -37,6 +38,15 @@ static inline struct ofd *get_to_read(int fd)
 	return fds_get(fd);
 }
 
+static ssize_t read_file(const struct ofd *o, void *buf, size_t len, uint64_t off)
+{
+	ssize_t r = file_read_looking(o->file, buf, len, off, cancel_point);
+
+	if (__builtin_expect(r < 0, 0))
+		store_say_unread(o->file, (int)r);
+	return r;
+}
+
 /* Bytes at `off`, or a negative errno. */
 static ssize_t read_at(const struct ofd *o, void *buf, size_t len, off_t off)
 {
@@ -46,8 +56,7 @@ static ssize_t read_at(const struct ofd *o, void *buf, size_t len, off_t off)
 		return -EBADF;
 	if ((uint64_t)off >= o->size)
 		return 0;
-	return file_read_looking(o->file, buf, len < MAX_COUNT ? len : MAX_COUNT, (uint64_t)off,
-				 cancel_point);
+	return read_file(o, buf, len < MAX_COUNT ? len : MAX_COUNT, (uint64_t)off);
 }
 
 static ssize_t read_next(const struct ofd *o, int fd, void *buf, size_t len)
@@ -61,7 +70,7 @@ static ssize_t read_next(const struct ofd *o, int fd, void *buf, size_t len)
 	at = offset_take(o->cell, fd, len < MAX_COUNT ? len : MAX_COUNT, o->size, &taken);
 	if (at < 0 || taken == 0)
 		return at < 0 ? (ssize_t)at : 0;
-	r = file_read_looking(o->file, buf, taken, (uint64_t)at, cancel_point);
+	r = read_file(o, buf, taken, (uint64_t)at);
 	if (r < (ssize_t)taken)
 		offset_untake(o->cell, fd, at, taken);
 	return r;
@@ -139,9 +148,7 @@ static ssize_t scatter(const struct ofd *o, const struct iovec *iov, size_t tota
 
 	for (; done < total; iov++) {
 		size_t n = iov->iov_len < total - done ? iov->iov_len : total - done;
-		ssize_t r = n == 0 ? 0
-				   : file_read_looking(o->file, iov->iov_base, n, off + done,
-						       cancel_point);
+		ssize_t r = n == 0 ? 0 : read_file(o, iov->iov_base, n, off + done);
 
 		if (r < 0)
 			return r;

@@ -5,6 +5,7 @@
 #include "libclient/preload/escape.h"
 #include "libclient/preload/lazy.h"
 #include "libclient/preload/maps.h"
+#include "libclient/preload/store.h"
 
 #include <linux/memfd.h>
 
@@ -145,8 +146,10 @@ static void *map_resident(struct file *f, const struct wish *w, size_t want)
 
 	for (i = 0; i < NR_TRIES; i++) {
 		r = pin_take(f, (uint64_t)w->off, want, &pin);
-		if (r != 0)
+		if (r != 0) {
+			store_say_unread(f, r);
 			return (void *)(long)r;
+		}
 		mem = map_pinned(f, &pin, w);
 		if (!sys_is_error(mem))
 			return mem;

@@ -205,6 +205,23 @@ int store_open_path(const char *path, struct file **ret_file)
 	return r == 0 ? 0 : translate(r, false);
 }
 
+void store_say_unread(const struct file *f, int error)
+{
+	switch (error) {
+	case -ESTALE:
+		SAY_ONCE(file_path(f), " was changed in the store after it was opened: open it "
+				       "again (ESTALE)");
+		return;
+	case -EIO:
+	case -EACCES:
+	case -ENOENT:
+	case -ETIMEDOUT:
+	case -EHOSTUNREACH:
+		SAY_ONCE(file_path(f), " cannot be read: the daemon's log says why (",
+			 text_errno_name(error), ")");
+	}
+}
+
 int store_recall(const char *path, const char *etag, uint64_t size, uint64_t ino,
 		 struct file **ret_file)
 {

@@ -31,6 +31,8 @@ int store_open_path(const char *path, struct file **ret_file);
 /* A file known from before (file_recall()), whose reads say what is wrong with the store. */
 int store_recall(const char *path, const char *etag, uint64_t size, uint64_t ino,
 		 struct file **ret_file);
+/* The file's bytes could not be had: a line that says where the reason is, once.  error: negative. */
+void store_say_unread(const struct file *f, int error);
 /* The mount has been attached in this process, or in one that it was forked from. */
 bool store_is_attached(void);
 

@@ -103,6 +103,22 @@ def test_trace_tells_of_a_library_that_is_not_there_and_of_programs_where_it_is_
     assert out.returncode == 127 and out.stderr.startswith(b"ossc: no-such-command: No such file or directory\n")
 
 
+@pytest.mark.parametrize("program", [
+    "import os; os.read(f, 10)",
+    "import os; os.preadv(f, [bytearray(5)], 3)",
+    "import os; os.sendfile(1, f, 0, 10)",
+    "import mmap; mmap.mmap(f, 0, prot=mmap.PROT_READ)",
+])
+def test_a_file_that_cannot_be_read_is_named_once(program, store, start_daemon):
+    store.put("models/m/w.bin", bytes(1000))
+    daemon = start_daemon({"network": {"retrySec": 1}}, prefix="m/")
+    store.fault("GET models/m/w.bin", "status", status=403, code="AccessDenied")
+    out = daemon.run(sys.executable, "-c", "import os; f = os.open(os.environ['MODEL_DIR'] + '/w.bin', 0)\n"
+                     f"for i in range(2):\n    try: {program}\n    except OSError as e: print(e.errno)")
+    assert out.stdout.decode().split() == [str(errno.EACCES)] * 2
+    assert said(out) == ["oss-connector: w.bin cannot be read: the daemon's log says why (EACCES)"]
+
+
 @pytest.mark.parametrize("wrong, finding", [
     ({"MODEL_DIR": "models"}, "fail  MODEL_DIR      models: write an absolute path"),
     ({"MODEL_DIR": "/sys/model/of/a/story"}, "fail  MODEL_DIR      /sys/model/of/a/story does not exist, and this user"),
