@@ -205,7 +205,7 @@ int chunk_notify(struct object *o, uint32_t chunk, uint32_t end, chunk_notice_fn
 /* Forget all notices with this arg; none runs after it returned, but the one that calls it. */
 void chunk_notify_cancel(struct object *o, void *arg);
 
-/* Pins count; pinned bytes are bounded by 31/32 of cache_size(): -ENOSPC beyond. */
+/* Pins count; they leave 1/32 of cache_size(), and one whole chunk at least: -ENOSPC beyond. */
 int chunk_pin(struct object *o, uint32_t first, uint32_t nr);
 void chunk_unpin(struct object *o, uint32_t first, uint32_t nr);
 

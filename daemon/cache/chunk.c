@@ -289,6 +289,16 @@ static void unpin_locked(struct chunk *ch)
 	}
 }
 
+/* What pins never take: room for one whole chunk at least, or nothing could be downloaded any more. */
+static uint64_t pin_bound(const struct cache *c)
+{
+	uint64_t kept = c->bound / 32, whole = (uint64_t)1 << c->chunk_shift;
+
+	if (kept < whole)
+		kept = whole;
+	return c->bound > kept ? c->bound - kept : 0;
+}
+
 static int pin_locked(struct chunk *ch)
 {
 	struct object *o = ch->object;
@@ -298,7 +308,7 @@ static int pin_locked(struct chunk *ch)
 	if (ch->pins == UINT32_MAX)
 		return -EOVERFLOW;
 	if (ch->pins == 0) {
-		if (c->pinned + room > c->bound - c->bound / 32)
+		if (c->pinned + room > pin_bound(c))
 			return -ENOSPC;
 		c->pinned += room;
 		o->nr_pinned++;

@@ -90,7 +90,7 @@ static void test_pins_count_and_are_bounded(void **state)
 
 	(void)state;
 	object_use(o);
-	assert_int_equal(chunk_pin(o, 0, 4), -ENOSPC); /* 31/32 of four chunks are three */
+	assert_int_equal(chunk_pin(o, 0, 4), -ENOSPC); /* one of the four stays free */
 	cache_stats(f.cache, &stats);
 	assert_int_equal(stats.pinned, 0);
 	assert_int_equal(chunk_pin(o, 0, 3), 0); /* not present: it counts all the same */
@@ -285,6 +285,25 @@ static void test_a_notice_may_cancel_itself(void **state)
 	object_unref(g.object);
 }
 
+static void test_pins_leave_room_for_a_whole_chunk(void **state)
+{
+	struct object *small = fixture_object(&f, 4096), *o = fixture_object(&f, 8 * CHUNK);
+
+	(void)state;
+	object_use(small);
+	object_use(o);
+	assert_int_equal(chunk_pin(o, 0, 3), 0);
+	assert_int_equal(chunk_pin(small, 0, 1), -ENOSPC); /* a page less, and no chunk fits */
+	assert_int_equal(load(o, 0, FETCH_DEMAND), 0);
+	assert_int_equal(load(o, 1, FETCH_DEMAND), 0);
+	assert_int_equal(load(o, 2, FETCH_DEMAND), 0);
+	assert_int_equal(load(o, 3, FETCH_DEMAND), 0);
+	assert_int_equal(load(o, 4, FETCH_DEMAND), 0);
+	chunk_unpin(o, 0, 3);
+	object_unref(small);
+	object_unref(o);
+}
+
 #define CHUNK_TEST(t) cmocka_unit_test_setup_teardown(t, start, end)
 
 int main(void)
@@ -294,6 +313,7 @@ int main(void)
 		CHUNK_TEST(test_states_answer_a_wish),
 		CHUNK_TEST(test_a_retry_of_a_failed_object_fails_anew),
 		CHUNK_TEST(test_pins_count_and_are_bounded),
+		CHUNK_TEST(test_pins_leave_room_for_a_whole_chunk),
 		CHUNK_TEST(test_a_notice_comes_once_when_the_bytes_are_there),
 		CHUNK_TEST(test_a_notice_tells_failures),
 		CHUNK_TEST(test_a_cancelled_notice_does_not_come),
