@@ -223,7 +223,8 @@ static void on_touch(uint32_t object, uint32_t chunk, void *arg)
 	note_touch(object, chunk, arg);
 }
 
-static void drain(struct session *s)
+/* True: none are left of those that were submitted before. */
+static bool drain(struct session *s)
 {
 	unsigned waiting = s->nr_notices + ringsvc_backlog(&s->ring);
 	unsigned budget = SESSION_ENTRIES_A_WAKE;
@@ -234,7 +235,7 @@ static void drain(struct session *s)
 		budget = SESSION_NOTICES_MAX - waiting;
 	s->stalled = budget == 0;
 	if (s->stalled)
-		return;
+		return false;
 	r = ringsvc_drain(&s->ring, budget, on_submission, s);
 	if (r == 1)
 		continue_soon(s);
@@ -242,6 +243,7 @@ static void drain(struct session *s)
 		session_close(s, "an entry of unknown kind in its submission ring");
 	else if (r < 0 && r != -ECANCELED)
 		session_close(s, "the submission ring's indices make no sense");
+	return r == 0;
 }
 
 void ringops_on_again(int fd, short what, void *arg)
@@ -250,7 +252,7 @@ void ringops_on_again(int fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	drain(s);
+	(void)drain(s);
 	if (!session_is_dead(s))
 		pulse_activate(s);
 }
@@ -269,18 +271,24 @@ void ringops_on_kick(int fd, short what, void *arg)
 
 bool ringops_pulse(struct session *s)
 {
-	bool any;
+	bool any = false, drained;
+	uint32_t end;
 
 	/* Touches before fetches: what was read already is what a fetch may push out. */
-	ringsvc_peek_touches(&s->ring, note_touch, s);
-	drain(s);
+	end = ringsvc_peek_touches(&s->ring, note_touch, s);
+	drained = drain(s);
 	if (session_is_dead(s))
 		return true;
 	/*
 	 * And after them, the same once more: a touch that was written after a fetch ends its hold,
-	 * whichever of them is met first; and one that saw the ring awake did not kick.
+	 * whichever of them is met first.  Only these: the fetch of a later one may lie unseen in
+	 * the ring, and it would be held for nobody.
 	 */
-	any = ringsvc_drain_touches(&s->ring, on_touch, s) > 0;
+	if (drained)
+		any = ringsvc_drain_touches(&s->ring, end, on_touch, s) > 0;
+	/* Who touched while the ring was awake did not kick: we come again. */
+	if (ringsvc_has_touches(&s->ring))
+		pulse_activate(s);
 	if (ringsvc_backlog(&s->ring) > 0) {
 		settle(s, ringsvc_flush(&s->ring));
 		any = true;

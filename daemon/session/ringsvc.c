@@ -63,33 +63,33 @@ int ringsvc_drain(struct ringsvc *rs, unsigned budget, ringsvc_submission_fn *fn
 	}
 }
 
-void ringsvc_peek_touches(const struct ringsvc *rs, ringsvc_touch_fn *fn, void *arg)
+uint32_t ringsvc_peek_touches(const struct ringsvc *rs, ringsvc_touch_fn *fn, void *arg)
 {
-	/* Acquire: as below. */
+	/* Acquire: the slots below the tail were written before, or are still 0. */
 	uint32_t tail = __atomic_load_n(&rs->shared->touch_tail, __ATOMIC_ACQUIRE);
 	uint32_t at = rs->touch_cursor;
 
 	if (tail - at > WIRE_NR_TOUCHES)
 		at = tail - WIRE_NR_TOUCHES;
 	for (; at != tail; at++) {
+		/* Acquire: what the client submitted before this touch is in the ring. */
 		uint64_t touch = __atomic_load_n(&rs->shared->touches[at % WIRE_NR_TOUCHES],
-						 __ATOMIC_RELAXED);
+						 __ATOMIC_ACQUIRE);
 
 		if ((uint32_t)touch != 0)
 			fn((uint32_t)(touch >> 32), (uint32_t)touch - 1, arg);
 	}
+	return tail;
 }
 
-unsigned ringsvc_drain_touches(struct ringsvc *rs, ringsvc_touch_fn *fn, void *arg)
+unsigned ringsvc_drain_touches(struct ringsvc *rs, uint32_t end, ringsvc_touch_fn *fn, void *arg)
 {
-	/* Acquire: the slots below the tail were written before, or are still 0. */
-	uint32_t tail = __atomic_load_n(&rs->shared->touch_tail, __ATOMIC_ACQUIRE);
 	unsigned nr = 0;
 
 	/* The log is lossy: what was written over is gone. */
-	if (tail - rs->touch_cursor > WIRE_NR_TOUCHES)
-		rs->touch_cursor = tail - WIRE_NR_TOUCHES;
-	for (; rs->touch_cursor != tail; rs->touch_cursor++) {
+	if (end - rs->touch_cursor > WIRE_NR_TOUCHES)
+		rs->touch_cursor = end - WIRE_NR_TOUCHES;
+	for (; rs->touch_cursor != end; rs->touch_cursor++) {
 		uint64_t *slot = &rs->shared->touches[rs->touch_cursor % WIRE_NR_TOUCHES];
 		uint64_t touch = __atomic_exchange_n(slot, 0, __ATOMIC_RELAXED);
 
@@ -99,6 +99,12 @@ unsigned ringsvc_drain_touches(struct ringsvc *rs, ringsvc_touch_fn *fn, void *a
 		nr++;
 	}
 	return nr;
+}
+
+bool ringsvc_has_touches(const struct ringsvc *rs)
+{
+	/* After ring_sleep(): a client that did not kick for its touch is seen here. */
+	return __atomic_load_n(&rs->shared->touch_tail, __ATOMIC_SEQ_CST) != rs->touch_cursor;
 }
 
 /* 1: signal; 0; -EAGAIN: the ring is full; -EPROTO. */

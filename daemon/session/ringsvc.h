@@ -41,10 +41,11 @@ typedef int ringsvc_submission_fn(const struct wire_submission *entry, void *arg
 int ringsvc_drain(struct ringsvc *rs, unsigned budget, ringsvc_submission_fn *fn, void *arg);
 
 typedef void ringsvc_touch_fn(uint32_t object, uint32_t chunk, void *arg);
-/* The touches that the next call below will hand over. */
-void ringsvc_peek_touches(const struct ringsvc *rs, ringsvc_touch_fn *fn, void *arg);
-/* Touches since the last call, as many as the log still has.  Returns how many. */
-unsigned ringsvc_drain_touches(struct ringsvc *rs, ringsvc_touch_fn *fn, void *arg);
+/* The touches that there are; they stay in the log.  Returns where it ends now. */
+uint32_t ringsvc_peek_touches(const struct ringsvc *rs, ringsvc_touch_fn *fn, void *arg);
+/* Takes out the touches before `end`, as many as the log still has.  Returns how many. */
+unsigned ringsvc_drain_touches(struct ringsvc *rs, uint32_t end, ringsvc_touch_fn *fn, void *arg);
+bool ringsvc_has_touches(const struct ringsvc *rs);
 
 /*
  * Push a completion, behind those in the backlog.  1: the client sleeps and must

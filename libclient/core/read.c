@@ -46,10 +46,15 @@ static int post(struct file *f, const struct file_place *at, uint32_t chunk, uin
 		.arg = (uint32_t)end,
 		.token = token,
 	};
+	int r;
 
-	/* The daemon holds the chunk for us until it hears of a touch: let there be one more. */
-	__atomic_store_n(&f->recent[chunk % FILE_NR_RECENT], 0, __ATOMIC_RELAXED);
-	return link_submit(f->view->link, at->serial, &s);
+	r = link_submit(f->view->link, at->serial, &s);
+	/*
+	 * The daemon holds the chunk for us until it hears of a touch: let there be one more.  Not
+	 * before it is asked, or the touch of another thread comes in between and is taken for ours.
+	 */
+	__atomic_store_n(&f->recent[chunk % FILE_NR_RECENT], 0, __ATOMIC_RELEASE);
+	return r;
 }
 
 /* Must the daemon be asked (again)?  With which flags? */

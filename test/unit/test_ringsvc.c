@@ -184,17 +184,40 @@ static void test_what_the_callback_says_ends_the_drain(void **state)
 	assert_int_equal(f->nr_seen, 1);
 }
 
+static unsigned drain_touches(struct fixture *f)
+{
+	return ringsvc_drain_touches(&f->rs, f->mem->touch_tail, note_touch, f);
+}
+
 static void test_touches_arrive_once(void **state)
 {
 	struct fixture *f = *state;
 
 	touch(f, 3, 0);
 	touch(f, 3, UINT32_MAX - 1);
-	assert_int_equal(ringsvc_drain_touches(&f->rs, note_touch, f), 2);
+	assert_int_equal(drain_touches(f), 2);
 	assert_int_equal(f->touched_object[0], 3);
 	assert_int_equal(f->touched_chunk[0], 0);
 	assert_int_equal(f->touched_chunk[1], UINT32_MAX - 1);
-	assert_int_equal(ringsvc_drain_touches(&f->rs, note_touch, f), 0);
+	assert_int_equal(drain_touches(f), 0);
+}
+
+/* What is submitted before a touch is met before it: the later touch waits for the next time. */
+static void test_a_touch_after_the_look_stays(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t end;
+
+	touch(f, 3, 1);
+	end = ringsvc_peek_touches(&f->rs, note_touch, f);
+	assert_int_equal(f->nr_touched, 1);
+	touch(f, 3, 2);
+	assert_int_equal(ringsvc_drain_touches(&f->rs, end, note_touch, f), 1);
+	assert_int_equal(f->touched_chunk[1], 1);
+	assert_true(ringsvc_has_touches(&f->rs));
+	assert_int_equal(drain_touches(f), 1);
+	assert_int_equal(f->touched_chunk[2], 2);
+	assert_false(ringsvc_has_touches(&f->rs));
 }
 
 static void test_a_touch_that_is_not_written_yet_is_passed_over(void **state)
@@ -203,7 +226,7 @@ static void test_a_touch_that_is_not_written_yet_is_passed_over(void **state)
 
 	f->mem->touch_tail++; /* a slot taken, nothing in it */
 	touch(f, 4, 9);
-	assert_int_equal(ringsvc_drain_touches(&f->rs, note_touch, f), 1);
+	assert_int_equal(drain_touches(f), 1);
 	assert_int_equal(f->touched_chunk[0], 9);
 }
 
@@ -214,10 +237,10 @@ static void test_a_log_that_overflowed_gives_its_newest(void **state)
 
 	for (i = 0; i < WIRE_NR_TOUCHES + 100; i++)
 		touch(f, 1, i);
-	assert_int_equal(ringsvc_drain_touches(&f->rs, note_touch, f), WIRE_NR_TOUCHES);
+	assert_int_equal(drain_touches(f), WIRE_NR_TOUCHES);
 	assert_int_equal(f->touched_chunk[0], 100);
 	f->mem->touch_tail += UINT32_MAX / 2; /* nonsense is bounded, too */
-	assert_int_equal(ringsvc_drain_touches(&f->rs, note_touch, f), 0);
+	assert_int_equal(drain_touches(f), 0);
 	assert_int_equal(f->nr_touched, WIRE_NR_TOUCHES);
 }
 
@@ -284,6 +307,7 @@ int main(void)
 		TEST(test_an_entry_is_judged_in_a_copy),
 		TEST(test_what_the_callback_says_ends_the_drain),
 		TEST(test_touches_arrive_once),
+		TEST(test_a_touch_after_the_look_stays),
 		TEST(test_a_touch_that_is_not_written_yet_is_passed_over),
 		TEST(test_a_log_that_overflowed_gives_its_newest),
 		TEST(test_one_sleep_gets_one_signal),

@@ -1,4 +1,5 @@
 /* What a session holds, what it may do with it, and that its end gives all of it back. */
+#include "daemon/session/session_internal.h"
 #include "test/unit/session_fixture.h"
 
 #include "common/crc64.h"
@@ -416,6 +417,28 @@ static void test_a_touch_ends_the_hold_of_a_fetch_before_it(void **state)
 	assert_true(fake.touched_since_want);
 }
 
+/* The same when a wake takes no more of the fetches than some. */
+static void test_a_touch_waits_for_the_fetch_before_it(void **state)
+{
+	struct fixture *f = *state;
+	const uint32_t object = open_file(f);
+	struct wire_submission fetch = { .op = WIRE_OP_FETCH, .object = object, .arg = 1 };
+	int i;
+
+	for (i = 0; i < SESSION_ENTRIES_A_WAKE; i++)
+		client_submit(&f->c, &fetch);
+	fetch.chunk = 1;
+	f->c.mem->touches[0] = (uint64_t)object << 32 | 2;
+	f->c.mem->touch_tail = 1;
+	client_submit(&f->c, &fetch);
+	while (fake.nr_wants <= SESSION_ENTRIES_A_WAKE)
+		turn(f);
+	assert_int_equal(fake.last_chunk, 1);
+	for (i = 0; i < 10 && !fake.touched_since_want; i++)
+		event_base_loop(f->base, EVLOOP_ONCE); /* until the pulse beats */
+	assert_true(fake.touched_since_want);
+}
+
 static void expect_end(struct fixture *f)
 {
 	int i;
@@ -692,6 +715,7 @@ int main(void)
 		TEST(test_advice_is_cut_to_the_object),
 		TEST(test_touches_reach_the_mount),
 		TEST(test_a_touch_ends_the_hold_of_a_fetch_before_it),
+		TEST(test_a_touch_waits_for_the_fetch_before_it),
 		TEST(test_a_broken_submission_ring_ends_the_session),
 		TEST(test_an_unknown_entry_ends_the_session),
 		TEST(test_a_broken_completion_ring_ends_the_session),
