@@ -147,10 +147,14 @@ $(LIBOSSC): $(call pic,$(LIB_C) $(CORE_C) $(CLIENT_COMMON_C)) libclient/lib/ossc
 	$(Q)ln -sf libossc.so $(B)/libossc.so.$(SOVERSION)
 
 # Every program of the environment pays for each mapping and each page at its start: two segments instead
-# of four, and no page made read-only after relocation (test/bench/start.c measures it).
+# of four, no page made read-only after relocation, and what runs at the start side by side
+# (test/bench/start.c measures it).
 FEW_MAPPINGS := -Wl,-z,noseparate-code -Wl,-z,norelro -Wl,--hash-style=gnu
+START_C := $(addprefix libclient/,core/text.c core/mem.c $(addprefix preload/,start.c next.c environment.c \
+           conf.c store.c carry.c paths.c skeleton.c inherit.c fds.c))
+LINK_ORDER := $(START_C) $(filter-out $(START_C),$(PRELOAD_C) $(CORE_C)) $(CLIENT_COMMON_C)
 
-$(PRELOAD): $(call pic,$(PRELOAD_C) $(CORE_C) $(CLIENT_COMMON_C)) libclient/preload/preload.map
+$(PRELOAD): $(call pic,$(LINK_ORDER)) libclient/preload/preload.map
 	$(say) LD $@
 	$(Q)$(CC) -shared -nostdlib -Wl,-z,initfirst -Wl,-Bsymbolic $(FEW_MAPPINGS) \
 		-Wl,--version-script=libclient/preload/preload.map -o $@ $(filter %.o,$^)

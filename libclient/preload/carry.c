@@ -4,14 +4,16 @@
 #include "libclient/core/sys.h"
 #include "libclient/core/text.h"
 #include "libclient/preload/environment.h"
+#include "libclient/preload/preload.h"
 
 #define PRELOAD "LD_PRELOAD="
 
-static char *const *kept; /* NAME=VALUE; NULL: nothing */
-static uid_t owner;	  /* whose they are */
-static const char *entry; /* of LD_PRELOAD that loaded this library; NULL: it was not that */
-static size_t entry_len;
-static bool by_file; /* /etc/ld.so.preload loads it into every program */
+static char *const *kept START_DATA; /* NAME=VALUE; NULL: nothing */
+static uid_t owner START_DATA;	     /* whose they are */
+static const char *entry
+	START_DATA; /* of LD_PRELOAD that loaded this library; NULL: it was not that */
+static size_t entry_len START_DATA;
+static bool by_file START_DATA; /* /etc/ld.so.preload loads it into every program */
 
 /* Where `prefix` ends in s, or NULL. */
 static const char *after(const char *s, const char *prefix)
@@ -130,7 +132,7 @@ size_t carry_room(char *const *envp)
 {
 	const char *list = value_of(envp, "LD_PRELOAD");
 
-	return (count(envp) + count(kept) + 1) * sizeof(char *) + sizeof(PRELOAD) + entry_len + 1 +
+	return (count(envp) + count(kept) + 2) * sizeof(char *) + sizeof(PRELOAD) + entry_len + 1 +
 	       mem_len(list) + 1;
 }
 
@@ -147,15 +149,16 @@ static bool is_missing(char *const *vector, size_t nr, const char *variable)
 	return true;
 }
 
-char *const *carry_add(char *const *envp, void *room)
+char *const *carry_add(char *const *envp, const char *mark, void *room)
 {
-	size_t nr = count(envp), all = nr, strings = (nr + count(kept) + 1) * sizeof(char *), i;
+	size_t nr = count(envp), all = nr, strings = (nr + count(kept) + 2) * sizeof(char *), i;
+	bool wanted = carry_is_wanted(envp);
 	char **vector = room;
 	struct text t;
 
 	for (i = 0; i < nr; i++) {
 		vector[i] = envp[i];
-		if (entry == NULL || after(envp[i], PRELOAD) == NULL || loads(envp))
+		if (!wanted || entry == NULL || after(envp[i], PRELOAD) == NULL || loads(envp))
 			continue;
 		/* Others shall be loaded: this library comes first. */
 		vector[i] = (char *)room + strings;
@@ -165,9 +168,11 @@ char *const *carry_add(char *const *envp, void *room)
 		text_addc(&t, ':');
 		text_adds(&t, after(envp[i], PRELOAD));
 	}
-	for (i = 0; kept[i] != NULL; i++)
+	for (i = 0; wanted && kept[i] != NULL; i++)
 		if (environment_travels(kept[i]) && is_missing(vector, nr, kept[i]))
 			vector[all++] = kept[i];
+	if (mark != NULL && is_missing(vector, nr, mark))
+		vector[all++] = (char *)(uintptr_t)mark;
 	vector[all] = NULL;
 	return vector;
 }

@@ -22,7 +22,10 @@ bool carry_suffices(char *const *envp);
 bool carry_is_wanted(char *const *envp);
 /* How many bytes carry_add() needs for the result. */
 size_t carry_room(char *const *envp);
-/* The environment and what it lacks.  Points into envp, `room` (aligned as a pointer) and here. */
-char *const *carry_add(char *const *envp, void *room);
+/*
+ * The environment, what it lacks if carry_is_wanted(), and `mark` (NAME=VALUE; NULL: none).
+ * Points into envp, `room` (aligned as a pointer) and here.
+ */
+char *const *carry_add(char *const *envp, const char *mark, void *room);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "libclient/core/text.h"
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -13,31 +14,26 @@ static bool starts_with(const char *s, const char *prefix)
 	return true;
 }
 
-/* Copy an absolute path without "//", "/./" and a slash at its end.  The length; 0: unusable. */
-static size_t tidy(const char *path, char *out, size_t cap)
+/* Take "//", "/./" and a slash at its end out of an absolute path.  The length; 0: unusable. */
+static size_t tidy(char *path)
 {
-	size_t n = 0;
+	const char *in = path;
+	char *out = path;
 
-	while (*path != '\0') {
-		const char *end;
-
-		while (*path == '/' || (path[0] == '.' && (path[1] == '/' || path[1] == '\0')))
-			path++;
-		if (*path == '\0')
+	while (*in != '\0') {
+		while (*in == '/' || (in[0] == '.' && (in[1] == '/' || in[1] == '\0')))
+			in++;
+		if (*in == '\0')
 			break;
-		for (end = path; *end != '\0' && *end != '/'; end++)
-			;
-		if (n + 1 + (size_t)(end - path) >= cap)
-			return 0;
-		out[n++] = '/';
-		while (path < end)
-			out[n++] = *path++;
+		*out++ = '/'; /* at least one was skipped: `out` stays behind */
+		while (*in != '\0' && *in != '/')
+			*out++ = *in++;
 	}
-	out[n] = '\0';
-	return n;
+	*out = '\0';
+	return out - path < PATH_MAX ? (size_t)(out - path) : 0;
 }
 
-static const char *judge(struct conf *c, const char *model_dir, const char *wait)
+static const char *judge(struct conf *c, char *model_dir, const char *wait)
 {
 	uint64_t seconds = CONF_WAIT_SEC;
 
@@ -46,7 +42,8 @@ static const char *judge(struct conf *c, const char *model_dir, const char *wait
 		       "shall show the files";
 	if (model_dir[0] != '/')
 		return "MODEL_DIR must be an absolute path";
-	c->model_dir_len = tidy(model_dir, c->model_dir, sizeof(c->model_dir));
+	c->model_dir = model_dir;
+	c->model_dir_len = tidy(model_dir);
 	if (c->model_dir_len == 0)
 		return "MODEL_DIR must name a directory below /, in fewer than 4096 bytes";
 	if (c->oss_path == NULL)
@@ -83,7 +80,8 @@ void conf_read(char *const *envp, struct conf *c, const char **ret_wrong)
 	c->secret = text_env(envp, "OSS_ACCESS_KEY_SECRET");
 	c->token = text_env(envp, "OSS_SESSION_TOKEN");
 	c->sources = text_env(envp, "HTTP_SOURCE_IP");
-	*ret_wrong = judge(c, text_env(envp, "MODEL_DIR"), text_env(envp, "OSSC_WAIT_SEC"));
+	*ret_wrong = judge(c, (char *)(uintptr_t)text_env(envp, "MODEL_DIR"),
+			   text_env(envp, "OSSC_WAIT_SEC"));
 	if (*ret_wrong == NULL)
 		c->role = enable[0] == '1' ? CONF_PRIMARY : CONF_SECONDARY;
 	else

@@ -1,12 +1,11 @@
 /*
  * conf.h - what the environment asks of the library (design: ENABLE_CONNECTOR,
  * MODEL_DIR, OSS_*, HTTP_SOURCE_IP, OSSC_WAIT_SEC), read once and judged.
- * Pure: no system call, no message.
+ * No system call, no message.
  */
 #ifndef LIBCLIENT_PRELOAD_CONF_H
 #define LIBCLIENT_PRELOAD_CONF_H
 
-#include <limits.h>
 #include <stddef.h>
 
 enum conf_role {
@@ -28,11 +27,11 @@ struct conf {
 	const char *token;
 	const char *sources;
 	size_t model_dir_len;
-	char model_dir[PATH_MAX]; /* absolute, without doubled and trailing slashes */
+	const char *model_dir; /* absolute, without doubled and trailing slashes */
 };
 
 /*
- * Sets *ret_wrong to a sentence, and the role to CONF_OFF, when the environment
+ * envp can be written to: MODEL_DIR is tidied in place.  Sets *ret_wrong to a sentence, and the role to CONF_OFF, when the environment
  * asks for the connector but does not say enough; to NULL otherwise.
  */
 void conf_read(char *const *envp, struct conf *ret, const char **ret_wrong);

@@ -43,7 +43,19 @@ bool depart_begin(struct departure *d)
 
 bool depart_carries(const struct departure *d)
 {
-	return d->target == TARGET_LOADS && store_is_attached() && carry_is_wanted(d->envp);
+	return d->target == TARGET_LOADS &&
+	       ((store_is_attached() && carry_is_wanted(d->envp)) || depart_mark(d) != NULL);
+}
+
+const char *depart_mark(const struct departure *d)
+{
+	int fd;
+
+	for (fd = fds_next_of(NULL, INHERIT_LOW); d->has_files && fd >= 0;
+	     fd = fds_next_of(NULL, fd + 1))
+		if (survives(d, fd))
+			return INHERIT_MARK;
+	return NULL;
 }
 
 static void say_failed(const struct departure *d, int error)

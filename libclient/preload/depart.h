@@ -6,7 +6,7 @@
  *	struct departure d = { ... };
  *	if (depart_begin(&d)) {
  *		if (depart_carries(&d))
- *			d.envp = carry_add(d.envp, room);
+ *			d.envp = carry_add(d.envp, depart_mark(&d), room);
  *		depart_go(&d);
  *	}
  *
@@ -32,8 +32,10 @@ struct departure {
 
 /* False: nothing of ours is concerned, and no system call was made to see it but F_GETFD. */
 bool depart_begin(struct departure *d);
-/* The new program is to get what it lacks of the environment (carry.h). */
+/* The new program is to get what it lacks of the environment, or a mark (carry.h). */
 bool depart_carries(const struct departure *d);
+/* For a program that will hold store files under high numbers; NULL: none is needed. */
+const char *depart_mark(const struct departure *d);
 /* Its descriptors are ready when this returns.  What cannot be copied is said, and stays unreadable. */
 void depart_go(const struct departure *d);
 

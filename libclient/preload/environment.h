@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 
-/* Like envp, in memory that core files leave out; never freed.  NULL without memory. */
+/* Like envp; never freed; with keys in it, core files leave it out.  NULL without memory. */
 char *const *environment_copy(char *const *envp);
 /* Does another program need this one ("NAME=VALUE") to show the same mount? */
 bool environment_travels(const char *variable);

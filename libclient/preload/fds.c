@@ -8,6 +8,9 @@
 #include "libclient/preload/inherit.h"
 #include "libclient/preload/offset.h"
 #include "libclient/preload/placeholder.h"
+#include "libclient/preload/preload.h"
+
+#include <linux/sched.h>
 
 #define OFDS_PER_BLOCK 256u
 #define NR_OFD_BLOCKS  4096u
@@ -25,7 +28,13 @@ static uint64_t free_head; /* change count:32 | number + 1:32 */
 static struct lock exchanging; /* descriptors are put under numbers that are in use */
 
 /* The process whose table this is: a vfork child has another pid but the same epoch. */
-static uint64_t owner; /* epoch:32 | pid:32 */
+static uint64_t owner;		 /* epoch:32 | pid:32; 0: nobody has used the table yet */
+static int first_pid START_DATA; /* of the process that the library started in */
+
+void fds_start(void)
+{
+	first_pid = sys_getpid();
+}
 
 void fds_own(void)
 {
@@ -33,10 +42,19 @@ void fds_own(void)
 			 __ATOMIC_RELAXED);
 }
 
+/* Has this process its memory for itself?  The kernel refuses what it need not do otherwise. */
+static bool shares_no_memory(void)
+{
+	return sys_call1(__NR_unshare, CLONE_VM) == 0;
+}
+
 bool fds_in_vfork_child(void)
 {
 	uint64_t o = __atomic_load_n(&owner, __ATOMIC_RELAXED);
 
+	/* The table's first use may be a vfork child's. */
+	if (o == 0 && sys_getpid() != first_pid && !shares_no_memory())
+		return true;
 	if ((uint32_t)(o >> 32) != epoch_now()) {
 		fds_own(); /* a child by another way than our fork() */
 		return false;

@@ -104,6 +104,8 @@ bool fds_is_named(int fd);
 
 /* This process has a table: its vfork children will know that it is not theirs. */
 void fds_own(void);
+/* In the constructor. */
+void fds_start(void);
 /* Is the table a parent's, whose memory this process has in hand until it starts a program? */
 bool fds_in_vfork_child(void);
 /* Around fork: the child will hold every offset as well. */

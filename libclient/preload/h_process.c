@@ -213,7 +213,8 @@ static int run(int dirfd, const char *path, char *const argv[], char *const envp
 		return process_refuse();
 	if (depart_begin(&d)) {
 		if (depart_carries(&d))
-			d.envp = carry_add(envp, __builtin_alloca(carry_room(envp)));
+			d.envp = carry_add(envp, depart_mark(&d),
+					   __builtin_alloca(carry_room(envp)));
 		depart_go(&d);
 	}
 	trace_exec(path);

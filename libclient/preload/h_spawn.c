@@ -60,7 +60,8 @@ static int spawn(spawn_function *libc, struct departure *d, pid_t *ret, const ch
 		return -process_refuse();
 	if (depart_begin(d)) {
 		if (depart_carries(d))
-			d->envp = carry_add(envp, __builtin_alloca(carry_room(envp)));
+			d->envp =
+				carry_add(envp, depart_mark(d), __builtin_alloca(carry_room(envp)));
 		depart_go(d);
 	}
 	r = libc(ret, name, actions, attr, argv, d->envp);

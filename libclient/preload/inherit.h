@@ -11,8 +11,15 @@
 
 struct file;
 
-/* Mark them in the table of descriptors. */
-void inherit_start(void);
+/*
+ * Numbers that a new program looks through for store files.  Whoever starts one that
+ * will hold some under higher numbers says so in its environment.
+ */
+#define INHERIT_LOW  64
+#define INHERIT_MARK "OSSC_DESCRIPTORS=all"
+
+/* Mark them in the table of descriptors.  envp: of this program. */
+void inherit_start(char *const *envp);
 /* The kernel gave out this number for something unknown: forget what it was, and look. */
 void inherit_received(int fd);
 /* Called by the table: open what the descriptor stands for, and enter it. */

@@ -13,8 +13,7 @@ extern unsigned long getauxval(unsigned long type) LIBC_WEAK;
 extern const char *gnu_get_libc_version(void) __attribute__((weak));
 extern ElfW(Dyn) _DYNAMIC[] __attribute__((visibility("hidden")));
 
-/* None after it is looked at.  In .data, whose page the loader has written to already. */
-static const struct link_map *last_object __attribute__((section(".data")));
+static const struct link_map *last_object START_DATA; /* none after it is looked at */
 
 struct tables {
 	const ElfW(Sym) * symbols;

@@ -8,6 +8,7 @@
 #include "libclient/preload/known.h"
 #include "libclient/preload/pathtext.h"
 #include "libclient/preload/placeholder.h"
+#include "libclient/preload/preload.h"
 #include "libclient/preload/search.h"
 #include "libclient/preload/selfpath.h"
 #include "libclient/preload/shadow.h"
@@ -17,8 +18,9 @@
 #include <limits.h>
 
 size_t paths_dir_len;
-static char dir[PATH_MAX];
-static uint32_t cwd_inside; /* relative paths may be ours */
+static const char *dir START_DATA;
+#define CWD_UNKNOWN 2u
+static uint32_t cwd_inside = CWD_UNKNOWN; /* relative paths may be ours */
 
 enum {
 	WHOLE_MAX = 10000,
@@ -27,10 +29,9 @@ static uint64_t whole = UINT64_MAX; /* serial of the last tree whose directories
 
 void paths_start(const char *model_dir, size_t len)
 {
-	mem_copy(dir, model_dir, len + 1);
+	dir = model_dir;
 	skeleton_start(dir, len);
 	paths_dir_len = len;
-	paths_cwd_changed();
 }
 
 void paths_cwd_changed(void)
@@ -216,6 +217,13 @@ static bool look_below(struct spot *s)
 	return paths_walk(s, rest, s->path) || s->kind != SPOT_NONE;
 }
 
+static bool cwd_may_be_ours(void)
+{
+	if (__atomic_load_n(&cwd_inside, __ATOMIC_RELAXED) == CWD_UNKNOWN)
+		paths_cwd_changed();
+	return __atomic_load_n(&cwd_inside, __ATOMIC_RELAXED) != 0;
+}
+
 /* What the text says.  False: the path goes through MODEL_DIR and climbs. */
 static bool look_at_text(struct spot *s)
 {
@@ -226,8 +234,7 @@ static bool look_at_text(struct spot *s)
 			return true;
 		return paths_walk(s, "", rest) || s->kind != SPOT_NONE;
 	}
-	if (s->dirfd == AT_FDCWD ? __atomic_load_n(&cwd_inside, __ATOMIC_RELAXED) != 0
-				 : fds_is_dir(s->dirfd))
+	if (s->dirfd == AT_FDCWD ? cwd_may_be_ours() : fds_is_dir(s->dirfd))
 		return look_below(s);
 	return true;
 }
@@ -237,8 +244,8 @@ static bool may_be_linked(const struct spot *s)
 {
 	size_t len;
 
-	return ((s->flags & PATHS_CHANGES) != 0 || shadow_possible()) && s->kind <= SPOT_LOCAL &&
-	       skeleton_real(&len) != NULL;
+	return s->kind <= SPOT_LOCAL && skeleton_real(&len) != NULL &&
+	       ((s->flags & PATHS_CHANGES) != 0 || shadow_possible(dir));
 }
 
 void paths_look_on(struct spot *s)

@@ -30,6 +30,12 @@
 #define LIBC_WEAK __attribute__((weak))
 #endif
 
+/*
+ * For the little that is written at every start: on the page that the loader has
+ * written to already, so that programs do not pay for another.
+ */
+#define START_DATA __attribute__((section(".data")))
+
 extern int *__errno_location(void) LIBC_WEAK;
 
 static inline int errno_get(void)

@@ -7,7 +7,7 @@
 #include <dirent.h>
 #include <stddef.h>
 
-uint32_t shadow_is;
+uint32_t shadow_is = SHADOW_UNKNOWN;
 
 /* Has this local entry a file's name?  Without a tree any file may. */
 static bool is_one(const struct dirent64 *d, const struct snapshot *tree)
@@ -38,15 +38,18 @@ static bool any_in(const char *dir, const struct snapshot *tree)
 	return any;
 }
 
-void shadow_start(const char *dir)
+void shadow_look(const char *dir)
 {
-	if (any_in(dir, NULL))
-		shadow_met();
+	uint32_t unknown = SHADOW_UNKNOWN, any = any_in(dir, NULL);
+
+	/* Another thread may have met one, or judged by the tree. */
+	__atomic_compare_exchange_n(&shadow_is, &unknown, any, false, __ATOMIC_RELAXED,
+				    __ATOMIC_RELAXED);
 }
 
 void shadow_judge(const char *dir, const struct snap *snap)
 {
-	if (shadow_possible() && !any_in(dir, snap_tree(snap)))
+	if (shadow_possible(dir) && !any_in(dir, snap_tree(snap)))
 		__atomic_store_n(&shadow_is, 0, __ATOMIC_RELAXED);
 }
 

@@ -3,7 +3,7 @@
  * Then a path is looked up before the kernel sees it, however it is spelt: else a
  * symbolic link from elsewhere would lead to the local file.
  *
- * Judged by MODEL_DIR itself at start and by what listings meet: usually there are
+ * Judged by MODEL_DIR itself at the first path and by what listings meet: usually there are
  * none, and nothing is asked.  Threads: any.
  */
 #ifndef LIBCLIENT_PRELOAD_SHADOW_H
@@ -14,14 +14,18 @@
 
 struct snap;
 
-extern uint32_t shadow_is; /* through shadow_possible() */
-static inline bool shadow_possible(void)
+/* For shadow_possible() alone. */
+#define SHADOW_UNKNOWN 2u
+extern uint32_t shadow_is;
+void shadow_look(const char *dir);
+/* dir: MODEL_DIR, which exists. */
+static inline bool shadow_possible(const char *dir)
 {
+	if (__atomic_load_n(&shadow_is, __ATOMIC_RELAXED) == SHADOW_UNKNOWN)
+		shadow_look(dir);
 	return __atomic_load_n(&shadow_is, __ATOMIC_RELAXED) != 0;
 }
 
-/* MODEL_DIR exists: are there files in it? */
-void shadow_start(const char *dir);
 /* The tree is known: do they have its names? */
 void shadow_judge(const char *dir, const struct snap *snap);
 /* One was met. */

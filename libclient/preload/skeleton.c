@@ -4,19 +4,23 @@
 #include "libclient/core/sys.h"
 #include "libclient/core/text.h"
 #include "libclient/preload/pathtext.h"
+#include "libclient/preload/preload.h"
 #include "libclient/preload/say.h"
-#include "libclient/preload/shadow.h"
 
 #include <limits.h>
 
-static const char *dir;
-static size_t dir_len;
+static const char *dir START_DATA;
+static size_t dir_len START_DATA;
 
-/* Found once MODEL_DIR exists. */
-static char real[PATH_MAX];
-static size_t real_len; /* 0: not known yet; released after real[] and device */
-static dev_t device;
-static uint32_t finding; /* one thread at a time writes the above */
+/* Where MODEL_DIR lies.  Written by whoever finds it, then never changed. */
+struct found {
+	dev_t device;
+	size_t len;
+	char path[PATH_MAX]; /* free of symbolic links */
+};
+
+static struct found *found START_DATA; /* NULL: not found yet; released when whole */
+static uint32_t has_looked START_DATA;
 
 ssize_t skeleton_name(int fd, char *buf, size_t cap)
 {
@@ -33,31 +37,39 @@ ssize_t skeleton_name(int fd, char *buf, size_t cap)
 	return n;
 }
 
-static void find_real(void)
+/* Two threads may do it at a time: the first that is ready wins. */
+static void find(void)
 {
+	struct found *f, *none = NULL;
+	bool good = false;
 	struct stat st;
 	ssize_t n;
 	int fd;
 
-	if (__atomic_exchange_n(&finding, 1, __ATOMIC_ACQUIRE) != 0)
-		return;
 	fd = sys_openat(AT_FDCWD, dir, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
-	if (fd >= 0) {
-		n = skeleton_name(fd, real, sizeof(real));
-		if (n > 1 && real[0] == '/' && sys_fstat(fd, &st) == 0) {
-			device = st.st_dev;
-			shadow_start(dir);
-			__atomic_store_n(&real_len, (size_t)n, __ATOMIC_RELEASE);
+	if (fd < 0)
+		return;
+	f = sys_mmap(NULL, sizeof(*f), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (!sys_is_error(f)) {
+		n = skeleton_name(fd, f->path, sizeof(f->path));
+		if (n > 1 && f->path[0] == '/' && sys_fstat(fd, &st) == 0) {
+			f->len = (size_t)n;
+			f->device = st.st_dev;
+			/* Release pairs with the acquire in now(). */
+			good = __atomic_compare_exchange_n(&found, &none, f, false,
+							   __ATOMIC_RELEASE, __ATOMIC_RELAXED);
 		}
-		sys_close(fd);
+		if (!good)
+			sys_munmap(f, sizeof(*f));
 	}
-	__atomic_store_n(&finding, 0, __ATOMIC_RELEASE);
+	sys_close(fd);
 }
 
 void skeleton_search(void)
 {
-	if (__atomic_load_n(&real_len, __ATOMIC_ACQUIRE) == 0)
-		find_real();
+	if (__atomic_load_n(&found, __ATOMIC_RELAXED) == NULL)
+		find();
+	__atomic_store_n(&has_looked, 1, __ATOMIC_RELEASE);
 }
 
 void skeleton_start(const char *model_dir, size_t len)
@@ -66,10 +78,19 @@ void skeleton_start(const char *model_dir, size_t len)
 	dir_len = len;
 }
 
+static const struct found *now(void)
+{
+	if (__atomic_load_n(&has_looked, __ATOMIC_ACQUIRE) == 0)
+		skeleton_search();
+	return __atomic_load_n(&found, __ATOMIC_ACQUIRE);
+}
+
 const char *skeleton_real(size_t *ret_len)
 {
-	*ret_len = __atomic_load_n(&real_len, __ATOMIC_ACQUIRE);
-	return *ret_len != 0 ? real : NULL;
+	const struct found *f = now();
+
+	*ret_len = f != NULL ? f->len : 0;
+	return f != NULL ? f->path : NULL;
 }
 
 static void say_no_directory(void)
@@ -82,23 +103,22 @@ static void say_no_directory(void)
 
 dev_t skeleton_device(void)
 {
-	size_t len;
+	const struct found *f = now();
 
-	if (skeleton_real(&len) == NULL) {
+	if (f == NULL) {
 		skeleton_make(dir, dir_len);
-		if (skeleton_real(&len) == NULL) {
+		f = now();
+		if (f == NULL)
 			say_no_directory();
-			return 0;
-		}
 	}
-	return device;
+	return f != NULL ? f->device : 0;
 }
 
 bool skeleton_is_on(dev_t dev)
 {
-	size_t len;
+	const struct found *f = now();
 
-	return skeleton_real(&len) != NULL && device == dev;
+	return f != NULL && f->device == dev;
 }
 
 static const char *remedy_for(int error)

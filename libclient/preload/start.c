@@ -27,7 +27,7 @@ EXPORT const char version_by_name[] = OSSC_VERSION;
 EXPORT extern const char ossc_preload_version[];
 const char ossc_preload_version[] = OSSC_VERSION;
 
-static struct conf conf;
+static struct conf conf START_DATA;
 
 static bool mentions(const char *argument, const char *dir, size_t len)
 {
@@ -79,9 +79,9 @@ static void __attribute__((constructor)) start(int argc, char **argv, char **env
 		return;
 	store_start(&conf, kept);
 	paths_start(conf.model_dir, conf.model_dir_len);
-	fds_own();
+	fds_start();
 	carry_start(kept, next_own_name());
-	inherit_start();
+	inherit_start(kept);
 	stream_start();
 	if (conf.role == CONF_PRIMARY && arguments_name(argv, conf.model_dir, conf.model_dir_len))
 		store_head_start();

@@ -11,6 +11,7 @@
 #include "libclient/preload/load.h"
 #include "libclient/preload/paths.h"
 #include "libclient/preload/placeholder.h"
+#include "libclient/preload/preload.h"
 #include "libclient/preload/say.h"
 
 #include <limits.h>
@@ -21,9 +22,9 @@
 #define KEY_ROOM   1088		/* a key has at most 1023 bytes; threads may have 16 KiB of stack */
 #define BLOCK_SIZE (128 * 1024) /* st_blksize: what buffered readers ask for at a time */
 
-static const struct conf *conf;	 /* NULL: off */
-static char *const *environment; /* at start */
-static struct view *view;	 /* NULL until a path is reached; then its link is there as well */
+static const struct conf *conf START_DATA;  /* NULL: off */
+static char *const *environment START_DATA; /* at start */
+static struct view *view; /* NULL until a path is reached; then its link is there as well */
 static uid_t uid;
 static gid_t gid;
 static uint64_t failed_ms; /* 0: the last attempt went well */

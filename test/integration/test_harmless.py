@@ -48,13 +48,14 @@ IDENTITY = ("getuid", "geteuid", "getgid", "getegid")
 UNSTEADY = ("brk", "futex", "getrandom", "restart_syscall", "rt_sigreturn", "wait4", "madvise", "munmap")
 # What loading one more library costs the loader: 3 mappings, found and read once.
 LOADING = {"openat": 1, "read": 1, "stat": 1, "close": 1, "mmap": 3}
-# What the constructor asks when the connector is on: its copy of the environment and its page that tells
-# forked children apart, which process this is, where MODEL_DIR lies and whether that is the working
-# directory, whether it holds local files, and whether one of the descriptors (here three) came from a program
-# with store files open.
-STARTING = {"mmap": 2, "getpid": 1, "openat": 2, "stat": 5, "readlink": 1, "close": 2, "getcwd": 1, "getdents64": 2}
-# What a directory costs that is opened, and a name that is missing: a symbolic link may lead to MODEL_DIR from
-# anywhere, so it is asked which directory this is.
+# What the constructor asks when the connector is on: which process this is, and whether one of the descriptors
+# (here three) came from a program with store files open.
+STARTING = {"getpid": 1, "ppoll": 1, "stat": 3}
+# What the first paths cost: where MODEL_DIR lies, whether that is the working directory, whether it holds
+# local files; and a page that tells forked children apart.
+FIRST_PATH = {"mmap": 2, "openat": 2, "stat": 1, "readlink": 1, "close": 2, "getcwd": 1, "getdents64": 2}
+# What a directory costs that is opened, and a name that is missing or made: a symbolic link may lead to MODEL_DIR
+# from anywhere, so it is asked which directory this is.
 LOOKING = {"openat", "stat", "close", "readlink", "getcwd", "fcntl"}
 A_LOOK = 5
 
@@ -94,7 +95,7 @@ EVERYDAY = {
     "cp": ["cp", "-a", "/usr/include/linux", "copy"],
     "tar": ["tar", "cf", "x.tar", "-C", "/usr/include", "linux"],
     "sort": ["sort", "/etc/passwd"],
-    "bash": ["bash", "-c", 'cd /usr/include; for f in *.h; do read x < $f; done; cat std*.h | wc -l'],
+    "bash": ["bash", "-c", 'W=$PWD; cd /usr/include; for f in *.h; do read x < $f; done; cat std*.h > $W/x; wc -l < $W/x'],
     "perl": ["perl", "-e", 'chdir "/usr/include"; opendir(D, "."); for (readdir D) { next unless -f; open(F, $_); <F> }'],
     "python": [sys.executable, "-I", "-S", "-c", WALK],
 }
@@ -127,7 +128,7 @@ def test_on_for_another_directory_it_adds_its_start_and_a_look_at_directories_an
     bare, looks, said = traced(EVERYDAY[program], {}, tmp_path / "work")
     preloaded, _, said_then = traced(EVERYDAY[program], elsewhere(model_dir), tmp_path / "work")
     assert said_then == said
-    more = added(preloaded, bare, LOADING, STARTING)
+    more = added(preloaded, bare, LOADING, STARTING, *[FIRST_PATH] * (program != "true"))
     assert set(more) <= LOOKING, more
     assert sum(more.values()) <= A_LOOK * looks, (more, looks)
 
@@ -333,3 +334,47 @@ def test_a_first_open_is_one_round_trip_and_others_of_the_object_are_none(model)
     one, many = opens(model, 0, True), opens(model, 200, True)
     assert one["sendmsg"] == 3, one  # HELLO, MOUNT, OPEN
     assert many == one
+
+
+def test_descriptors_of_any_number_come_through_exec(model):
+    """A new program looks through the low numbers, and through all when it is told to."""
+    for first, *others in ((20, 63), (63, 64), (64,), (500,), (64, 600)):
+        script = "; ".join([f'exec {n}<"$D"/config.json' for n in (first, *others)]
+                           + [f"head -n1 <&{n}" for n in (first, *others)] + [f'bash -c "cat <&{first}"'])
+        same(model, ["bash", "-c", script])
+    same(model, [sys.executable, "-c", """
+import os, subprocess
+fds = [os.open(os.environ["D"] + "/sub/c.bin", os.O_RDONLY) for _ in range(150)]
+print(subprocess.run(["sha256sum", f"/dev/fd/{fds[3]}", f"/dev/fd/{fds[-1]}"], close_fds=False,
+                     capture_output=True, text=True).stdout.split()[::2])
+"""])
+
+
+def test_the_first_to_open_a_file_may_be_a_vfork_child(model, tmp_path):
+    """It shares its parent's memory: what it opens is not its parent's, and its parent can open as ever."""
+    same(model, [build(tmp_path, "gcc", r"""
+        #include <fcntl.h>
+        #include <stdio.h>
+        #include <sys/wait.h>
+        #include <unistd.h>
+        int main(int argc, char **argv)
+        {
+            char buf[20] = "";
+            int status, fd;
+            pid_t pid = vfork();
+            if (pid == 0) {
+                fd = open(argv[1], O_RDONLY);
+                if (fd == -1 || dup2(fd, 0) == -1)
+                    _exit(3);
+                execlp("cat", "cat", NULL);
+                _exit(4);
+            }
+            waitpid(pid, &status, 0);
+            fd = open(argv[1], O_RDONLY);
+            printf("%d %zd ", status, read(fd, buf, 10));
+            close(fd);
+            fd = open("/dev/null", O_RDONLY);
+            printf("%zd %s\n", read(fd, buf, 10), buf);
+            return 0;
+        }
+        """, name="vforks"), "{dir}/config.json"])

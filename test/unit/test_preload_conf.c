@@ -12,12 +12,19 @@
 
 static struct conf conf;
 
+static char values[16][5000]; /* conf points into them */
+
 static const char *judge_env(const char *const *envp)
 {
+	char *copy[17] = { NULL };
 	const char *wrong;
+	unsigned i;
+
+	for (i = 0; i < 16 && envp[i] != NULL; i++)
+		copy[i] = strcpy(values[i], envp[i]);
 
 	memset(&conf, 0xff, sizeof(conf));
-	conf_read((char *const *)(uintptr_t)envp, &conf, &wrong);
+	conf_read(copy, &conf, &wrong);
 	return wrong;
 }
 
