@@ -46,8 +46,9 @@ ALIKE = {"newfstatat": "stat", "fstat": "stat", "stat": "stat", "lstat": "stat",
 IDENTITY = ("getuid", "geteuid", "getgid", "getegid")
 # A program's own heap: addresses differ from run to run.
 UNSTEADY = ("brk", "futex", "getrandom", "restart_syscall", "rt_sigreturn", "wait4", "madvise", "munmap")
-# What loading one more library costs the loader: 3 mappings, found and read once.
-LOADING = {"openat": 1, "read": 1, "stat": 1, "close": 1, "mmap": 3}
+# What loading one more library costs the loader: 3 mappings, found and read once; and now and then one more
+# block for the loader's own lists.
+LOADING = {"openat": 1, "read": 1, "stat": 1, "close": 1, "mmap": 4}
 # What the constructor asks when the connector is on: which process this is, and whether one of the descriptors
 # (here three) came from a program with store files open.
 STARTING = {"getpid": 1, "ppoll": 1, "stat": 3}
