@@ -554,6 +554,22 @@ static bool shows(const struct ofd *o, int fd, bool in_vfork_child)
 				   (uint64_t)st.st_ino == o->placeholder && !is_refilled(fd));
 }
 
+/*
+ * Another thread may close the number and open another file under it at any time:
+ * only a descriptor of our own may be sought with.
+ */
+static void hand_over_held(struct ofd *o, int fd)
+{
+	int held = sys_fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	struct stat st;
+
+	if (held < 0)
+		return;
+	if (sys_fstat(held, &st) == 0 && (uint64_t)st.st_ino == o->placeholder)
+		offset_to_kernel(o->cell, held);
+	sys_close(held);
+}
+
 void fds_hand_over(int fd, bool in_vfork_child)
 {
 	struct ofd **slot = slot_of(fd), *o;
@@ -563,8 +579,12 @@ void fds_hand_over(int fd, bool in_vfork_child)
 		return;
 	if (__atomic_load_n(slot, __ATOMIC_ACQUIRE) == o &&
 	    __atomic_load_n(&o->cell->offset, __ATOMIC_RELAXED) != OFFSET_IN_KERNEL &&
-	    shows(o, fd, in_vfork_child))
-		offset_to_kernel(o->cell, fd);
+	    shows(o, fd, in_vfork_child)) {
+		if (in_vfork_child)
+			offset_to_kernel(o->cell, fd);
+		else
+			hand_over_held(o, fd);
+	}
 	fds_put(o);
 }
 
