@@ -4,7 +4,7 @@
  *
  *	refmodel --plain DIR --model DIR --work DIR [--seed N] [--threads N] [--ops N]
  *	         [--allow EIO,ETIMEDOUT…] [--bare] [--replay FILE] [--shrink SECONDS]
- *	         [--only open,read…] [--table] [--print]
+ *	         [--only open,read…] [--table] [--print] [--stall SECONDS]
  *
  * Ends with 0 if nothing differs; with 1 and a shortened sequence if something does;
  * with 2 if it cannot begin.
@@ -19,11 +19,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define STALL_S 120
-
 struct wishes {
 	uint64_t seed;
-	unsigned threads, seconds;
+	unsigned threads, seconds, stall_s;
 	uint32_t ops;
 	const char *replay;
 	bool table, print;
@@ -56,13 +54,11 @@ void atexit_words(void)
 static void parse(int argc, char **argv, struct wishes *w)
 {
 	static const struct option options[] = {
-		{ "plain", 1, NULL, 'p' },   { "model", 1, NULL, 'm' },
-		{ "work", 1, NULL, 'w' },    { "seed", 1, NULL, 's' },
-		{ "threads", 1, NULL, 't' }, { "ops", 1, NULL, 'n' },
-		{ "allow", 1, NULL, 'a' },   { "bare", 0, NULL, 'b' },
-		{ "replay", 1, NULL, 'r' },  { "shrink", 1, NULL, 'k' },
-		{ "table", 0, NULL, 'T' },   { "print", 0, NULL, 'P' },
-		{ "only", 1, NULL, 'o' },    { 0 },
+		{ "plain", 1, NULL, 'p' },  { "model", 1, NULL, 'm' },	 { "work", 1, NULL, 'w' },
+		{ "seed", 1, NULL, 's' },   { "threads", 1, NULL, 't' }, { "ops", 1, NULL, 'n' },
+		{ "allow", 1, NULL, 'a' },  { "bare", 0, NULL, 'b' },	 { "replay", 1, NULL, 'r' },
+		{ "shrink", 1, NULL, 'k' }, { "table", 0, NULL, 'T' },	 { "print", 0, NULL, 'P' },
+		{ "only", 1, NULL, 'o' },   { "stall", 1, NULL, 'S' },	 { 0 },
 	};
 	static char only[2048];
 	int c;
@@ -98,6 +94,9 @@ static void parse(int argc, char **argv, struct wishes *w)
 			break;
 		case 'k':
 			w->seconds = (unsigned)atoi(optarg);
+			break;
+		case 'S':
+			w->stall_s = (unsigned)atoi(optarg);
 			break;
 		case 'o':
 			snprintf(only, sizeof(only), ",%s,", optarg);
@@ -151,7 +150,7 @@ static void more_descriptors(void)
 
 int main(int argc, char **argv)
 {
-	struct wishes w = { .seed = 1, .threads = 1, .ops = 1000, .seconds = 60 };
+	struct wishes w = { .seed = 1, .threads = 1, .ops = 1000, .seconds = 60, .stall_s = 120 };
 	struct sequence s;
 	ssize_t n;
 	int r;
@@ -175,7 +174,7 @@ int main(int argc, char **argv)
 		sequence_print(&s, stdout);
 		return 0;
 	}
-	r = run_watched(&s, w.threads, w.threads > 1, STALL_S);
+	r = run_watched(&s, w.threads, w.threads > 1, w.stall_s);
 	printf("refmodel: seed %llu: %llu operations in %u threads, %s; %llu failures of the "
 	       "store, "
 	       "%llu children\n",

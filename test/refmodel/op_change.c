@@ -23,6 +23,12 @@ static const struct node *store_name(const struct place *pl, bool follow, bool *
 	return n;
 }
 
+static void changed(struct actor *a, const char *what, struct outcome p, struct outcome m)
+{
+	judge(a, what, p, m, 0);
+	a->local_changes++;
+}
+
 static bool is_about_names(int error)
 {
 	return error == ENOENT || error == ENOTDIR || error == ENAMETOOLONG || error == ELOOP;
@@ -35,12 +41,6 @@ static void two_changed(struct actor *a, const char *what, struct outcome p, str
 	bool either = slash || (is_about_names(p.err) && is_about_names(m.err));
 
 	judge(a, what, p, m, either ? JUDGE_ANY_ERRNO : 0);
-	a->local_changes++;
-}
-
-static void changed(struct actor *a, const char *what, struct outcome p, struct outcome m)
-{
-	judge(a, what, p, m, 0);
 	a->local_changes++;
 }
 
@@ -86,7 +86,8 @@ OP(rmdir)
 	if (n != NULL)
 		judge_fails(a, pl.m, m, n->dir ? busy : refused);
 	else
-		changed(a, pl.m, TRY(unlinkat(pl.pdir, pl.p, AT_REMOVEDIR)), m);
+		two_changed(a, pl.m, TRY(unlinkat(pl.pdir, pl.p, AT_REMOVEDIR)), m,
+			    place_ends_in_slash(&pl));
 	return true;
 }
 
@@ -131,7 +132,7 @@ OP(mknod)
 OP(rename)
 {
 	static const int some[] = { EROFS,  ENOENT, ENOTDIR,	  EINVAL, EBUSY,
-				    EEXIST, EXDEV,  ENAMETOOLONG, 0 };
+				    EEXIST, EXDEV,  ENAMETOOLONG, ELOOP,  0 };
 	static const unsigned ways[] = { 0, 0, 0, RENAME_NOREPLACE, RENAME_EXCHANGE, 64 };
 	unsigned way = ways[arg[5] % LENGTH(ways)];
 	const struct node *n, *t;
@@ -204,7 +205,8 @@ OP(symlink)
 
 OP(link)
 {
-	static const int some[] = { EROFS, EEXIST, EXDEV, EPERM, ENOENT, ENOTDIR, ENAMETOOLONG, 0 };
+	static const int some[] = { EROFS,   EEXIST,	   EXDEV, EPERM, ENOENT,
+				    ENOTDIR, ENAMETOOLONG, ELOOP, 0 };
 	const struct node *n, *t;
 	struct place from, to;
 	struct outcome m, p;

@@ -163,8 +163,12 @@ OP(mprotect)
 
 	if (m == NULL)
 		return false;
-	judge(a, "mprotect", TRY(mprotect(m->p + first * PAGE, pages * PAGE, prot)),
-	      TRY(mprotect(m->m + first * PAGE, pages * PAGE, prot)), 0);
+	/* Which pieces one that fails has changed, nobody promises. */
+	if (judge(a, "mprotect", TRY(mprotect(m->p + first * PAGE, pages * PAGE, prot)),
+		  TRY(mprotect(m->m + first * PAGE, pages * PAGE, prot)), 0) != BOTH_DID) {
+		drop_pages(m, first, pages);
+		return true;
+	}
 	map_check(a, m, first, pages < 4 ? pages : 4);
 	return true;
 }

@@ -55,6 +55,11 @@ struct streampair *stream_of(struct actor *a, uint32_t arg, bool wide)
 /* Reading after writing needs a seek between them, and the other way round. */
 void stream_turn(struct streampair *s)
 {
+	/* So that an error of the store can be told from one of before. */
+	if (ferror(s->p) && ferror(s->m)) {
+		clearerr(s->p);
+		clearerr(s->m);
+	}
 	if (s->writes) {
 		fseeko(s->p, 0, SEEK_CUR);
 		fseeko(s->m, 0, SEEK_CUR);

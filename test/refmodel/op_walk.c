@@ -240,16 +240,17 @@ OP(nftw)
 	return true;
 }
 
-static bool fts_walk(struct actor *a, struct found *f, char *path, const char *root, int flags)
+/* 0, or why the walk ended before its end. */
+static int fts_walk(struct actor *a, struct found *f, char *path, const char *root, int flags)
 {
 	char *paths[] = { path, NULL }, line[PATH_SIZE + 128];
 	FTS *fts = fts_open(paths, flags, NULL);
 	FTSENT *e;
-	bool gone = false;
+	int error;
 
 	if (fts == NULL)
-		return false;
-	while ((e = fts_read(fts)) != NULL) {
+		return errno;
+	while (errno = 0, (e = fts_read(fts)) != NULL) {
 		const char *rest = place_strip(e->fts_path, root, root);
 
 		if (path_is_foreign(a, rest != NULL ? rest : e->fts_path))
@@ -259,8 +260,9 @@ static bool fts_walk(struct actor *a, struct found *f, char *path, const char *r
 			 e->fts_info == FTS_F ? (long long)e->fts_statp->st_size : 0LL);
 		found_add(f, line);
 	}
+	error = errno;
 	fts_close(fts);
-	return !gone;
+	return error;
 }
 
 OP(fts)
@@ -275,12 +277,15 @@ OP(fts)
 
 	snprintf(path_p, sizeof(path_p), "%s/%s", world.plain_real, n->rel);
 	snprintf(path_m, sizeof(path_m), "%s/%s", world.model_real, n->rel);
-	x = TRY(fts_walk(a, &p, path_p, world.plain_real, flags) ? 0 : -1);
-	y = TRY(fts_walk(a, &m, path_m, world.model_real, flags) ? 0 : -1);
-	x.touched = y.touched = false;
-	judge(a, "fts", x, y, 0);
-	if (x.ret == 0 && y.ret == 0)
+	x = TRY_ERROR(fts_walk(a, &p, path_p, world.plain_real, flags));
+	y = TRY_ERROR(fts_walk(a, &m, path_m, world.model_real, flags));
+	/* A directory of another actor may go away while a walk is in it. */
+	if (x.err != ENOENT && y.err != ENOENT && judge(a, "fts", x, y, 0) == BOTH_DID) {
 		found_same(a, "fts", &p, &m, true);
+	} else {
+		found_free(&p);
+		found_free(&m);
+	}
 	return true;
 }
 
