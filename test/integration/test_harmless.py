@@ -1,13 +1,11 @@
 """The preload library in programs that have nothing to do with a store, and in unusual company."""
 import collections
-import hashlib
+import json
 import os
-import pathlib
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import textwrap
 
 import pytest
@@ -146,6 +144,18 @@ def test_a_broken_configuration_is_said_once_and_changes_nothing(tmp_path):
     out = subprocess.run(["bash", "-c", "ls /usr/include/linux | wc -l"], env=env, capture_output=True, text=True)
     assert out.returncode == 0 and int(out.stdout) > 100
     assert all("MODEL_DIR must be an absolute path" in line for line in out.stderr.splitlines()), out.stderr
+
+
+def test_the_bench_of_what_is_at_hand_has_a_row_for_each_operation(tmp_path):
+    """What its figures are is for a quiet machine."""
+    out = tmp_path / "rows.json"
+    env = bare_env(WARM_BYTES=str(4 * MiB), WARM_NAMES="50", BENCH_RUNS="1", BENCH_JSON=str(out))
+    run = subprocess.run([TOP / "scripts/bench-warm"], env=env, capture_output=True, text=True, timeout=100)
+    assert run.returncode == 0, run.stderr
+    rows = {row["name"]: row for row in json.loads(out.read_text())}
+    assert len(rows) == 10 and all(row["ratio"] > 0 for row in rows.values()), rows
+    for name in ("sequential", "random", "touching", "stat", "readdir of 50 names", "open and close", "start of"):
+        assert any(row.startswith(name) for row in rows), name
 
 
 # ---- in company: a mount, read by programs with other things preloaded or built in --------------------
