@@ -266,6 +266,19 @@ static void end_ready(struct object *o, struct chunk *ch)
 	lru_settle(ch);
 }
 
+/*
+ * A claimed chunk whose last byte has come may be mapped by now: like those that were READY
+ * before, it keeps its pages, which are not what they should be, but no zeros; reads fail.
+ */
+static void end_claimed(struct object *o, struct chunk *ch, int error)
+{
+	end_ready(o, ch);
+	ch->error = (uint16_t)(gives_back(error) ? EIO : -error);
+	chunk_show(ch, CHUNK_RAISE);
+	if (o->veiled)
+		fail_veiled(o, -(int)ch->error);
+}
+
 static void end_undone(struct object *o, struct chunk *ch, int error)
 {
 	chunk_undo(ch, gives_back(error) ? 0 : error);
@@ -294,6 +307,8 @@ int fill_finish(struct fill *f, int error)
 		error = -ECANCELED;
 	if (error == 0)
 		end_ready(o, ch);
+	else if (ch->pins != 0 && f->done == f->len)
+		end_claimed(o, ch, error);
 	else
 		end_undone(o, ch, error);
 	o->io--;

@@ -101,6 +101,26 @@ static void test_right_bytes_are_verified_when_the_last_has_come(void **state)
 	object_unref(o);
 }
 
+static void test_a_claimed_chunk_keeps_its_pages_when_the_sum_is_wrong(void **state)
+{
+	struct fixture *f = *state;
+	struct object *o;
+	unsigned char byte = 0;
+
+	fixture_start(f, 8 * CHUNK, VERIFY_ON);
+	o = fixture_object(f, SIZE);
+	object_set_crc(o, pattern_crc(SIZE));
+	load_some(o, 0, 3);
+	/* Who claimed it may map it as soon as its last byte is shown: before its sum is known. */
+	assert_int_equal(chunk_pin(o, 3, 1), 0);
+	assert_int_equal(load_spoiled(o, 3), -EIO);
+	assert_int_equal(state_of(f, o, 3), CHUNK_FAILED);
+	assert_int_equal(pread(o->mem.fd, &byte, 1, (off_t)(3 * CHUNK)), 1);
+	assert_int_not_equal(byte, 0);
+	chunk_unpin(o, 3, 1);
+	object_unref(o);
+}
+
 static void test_what_the_store_said_is_known_before_the_bytes_and_without_verify(void **state)
 {
 	struct fixture *f = *state;
@@ -412,6 +432,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		VERIFY_TEST(test_right_bytes_are_verified_when_the_last_has_come),
+		VERIFY_TEST(test_a_claimed_chunk_keeps_its_pages_when_the_sum_is_wrong),
 		VERIFY_TEST(test_what_the_store_said_is_known_before_the_bytes_and_without_verify),
 		VERIFY_TEST(test_the_verdict_also_comes_with_a_late_crc),
 		VERIFY_TEST(test_a_flipped_bit_fails_the_object_before_it_is_complete),
