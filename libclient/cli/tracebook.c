@@ -312,7 +312,8 @@ void tracebook_summary(struct tracebook *b)
 
 	for (i = 0; i < NR_KINDS; i++)
 		total += b->counts[i];
-	qsort(b->entries, b->nr_entries, sizeof(*b->entries), compare);
+	if (b->nr_entries != 0)
+		qsort(b->entries, b->nr_entries, sizeof(*b->entries), compare);
 	fprintf(b->out, "ossc trace: %lu call%s concerned MODEL_DIR\n", total,
 		total != 1 ? "s" : "");
 	for (i = 0; i < NR_KINDS; i++)

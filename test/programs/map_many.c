@@ -48,5 +48,6 @@ int main(int argc, char **argv)
 	for (i = 0; i < nr; i++)
 		munmap(maps[i * 7 % nr], 2 * PAGE);
 	printf("right %.0f\n", 100 * (end - middle) / (middle - begin));
+	free(maps);
 	return 0;
 }
