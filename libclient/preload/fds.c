@@ -440,47 +440,6 @@ void fds_exchange(int fd, struct ofd *old, struct ofd *fresh)
 
 /* ---- fork and exec --------------------------------------------------------------------- */
 
-static void for_each_ofd(void (*visit)(struct ofd *o))
-{
-	uint32_t nr = __atomic_load_n(&nr_ofds, __ATOMIC_ACQUIRE), i;
-
-	for (i = 0; i < nr && i < NR_OFD_BLOCKS * OFDS_PER_BLOCK; i++) {
-		struct ofd *o;
-
-		if (__atomic_load_n(&blocks[i / OFDS_PER_BLOCK], __ATOMIC_ACQUIRE) == NULL)
-			continue;
-		o = ofd_at(i);
-		if (__atomic_load_n(&o->refs, __ATOMIC_ACQUIRE) != 0)
-			visit(o);
-	}
-}
-
-static void share_cell(struct ofd *o)
-{
-	struct cell *c = o->cell;
-
-	if (c != NULL)
-		offset_ref(c);
-}
-
-static void unshare_cell(struct ofd *o)
-{
-	struct cell *c = o->cell;
-
-	if (c != NULL)
-		(void)offset_put(c);
-}
-
-void fds_before_fork(void)
-{
-	for_each_ofd(share_cell);
-}
-
-void fds_fork_failed(void)
-{
-	for_each_ofd(unshare_cell);
-}
-
 /*
  * Does the number still show what the table says?  fork copies the kernel's table
  * first and memory later, page by page: what other threads opened and closed

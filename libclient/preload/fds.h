@@ -108,9 +108,6 @@ void fds_own(void);
 void fds_start(void);
 /* Is the table a parent's, whose memory this process has in hand until it starts a program? */
 bool fds_in_vfork_child(void);
-/* Around fork: the child will hold every offset as well. */
-void fds_before_fork(void);
-void fds_fork_failed(void);
 /* In a forked child, where no other thread is: the table is its own, and says what is open. */
 void fds_in_child(void);
 /*

@@ -9,6 +9,7 @@
 #include "libclient/preload/lazy.h"
 #include "libclient/preload/maps.h"
 #include "libclient/preload/next.h"
+#include "libclient/preload/offset.h"
 #include "libclient/preload/paths.h"
 #include "libclient/preload/preload.h"
 #include "libclient/preload/process.h"
@@ -30,13 +31,15 @@ static int fork_begin(struct forking *f)
 {
 	int r;
 
+	offset_fork_begins();
 	f->idle = fds_end == 0 && maps_high == 0;
 	if (f->idle)
 		return 0;
 	r = lazy_before_fork(&f->lazy);
-	if (r != 0)
+	if (r != 0) {
+		offset_fork_ended();
 		return r == -ENOMEM ? r : -EAGAIN;
-	fds_before_fork();
+	}
 	maps_before_fork();
 	return 0;
 }
@@ -44,12 +47,14 @@ static int fork_begin(struct forking *f)
 /* In both processes.  pid as fork gave it. */
 static void fork_end(struct forking *f, long pid)
 {
+	if (pid == 0)
+		offset_in_child();
+	else
+		offset_fork_ended();
 	if (pid == 0 && (!f->idle || fds_end != 0)) /* another thread's first one */
 		fds_in_child();
 	if (f->idle)
 		return;
-	if (pid < 0)
-		fds_fork_failed();
 	if (pid == 0)
 		lazy_in_child(f->lazy);
 	else

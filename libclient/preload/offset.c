@@ -55,15 +55,45 @@ struct cell *offset_new(void)
 	return &r[i];
 }
 
-void offset_reset(struct cell *c)
+/* Forks that have begun and that have ended: the same while none is under way. */
+static uint32_t forks_begun, forks_ended;
+
+void offset_fork_begins(void)
 {
-	__atomic_store_n(&c->offset, 0, __ATOMIC_RELAXED);
-	__atomic_store_n(&c->refs, 1, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&forks_begun, 1, __ATOMIC_SEQ_CST);
 }
 
+void offset_fork_ended(void)
+{
+	__atomic_add_fetch(&forks_ended, 1, __ATOMIC_SEQ_CST);
+}
+
+void offset_in_child(void)
+{
+	forks_ended = forks_begun;
+}
+
+/* A cell that gets its file while a fork is under way may be the child's too: no count is its own. */
+void offset_reset(struct cell *c)
+{
+	uint32_t begun = __atomic_load_n(&forks_begun, __ATOMIC_SEQ_CST);
+
+	__atomic_store_n(&c->offset, 0, __ATOMIC_RELAXED);
+	c->forks = __atomic_load_n(&forks_ended, __ATOMIC_SEQ_CST) == begun ? begun : begun - 1;
+}
+
+/*
+ * The caller has taken it out of the table.  A fork that begins after we looked
+ * copies a table without it; one that began before we looked is seen.
+ */
 bool offset_put(struct cell *c)
 {
-	return __atomic_sub_fetch(&c->refs, 1, __ATOMIC_RELAXED) == 0 && c->epoch == epoch_now();
+	uint32_t begun;
+
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	begun = __atomic_load_n(&forks_begun, __ATOMIC_SEQ_CST);
+	return c->epoch == epoch_now() && c->forks == begun &&
+	       __atomic_load_n(&forks_ended, __ATOMIC_SEQ_CST) == begun;
 }
 
 /* ---- the kernel's turn, and the way there ---------------------------------------------- */

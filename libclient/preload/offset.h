@@ -4,8 +4,8 @@
  * started by exec, the kernel's own offset of the placeholder is the truth, and
  * the cell says so to everybody who shares it.
  *
- * A cell is used again only by the process that made it, and only when nobody
- * else holds it; otherwise its 16 bytes are given up.
+ * A cell is used again only by the process that made it, and only if it has not
+ * forked since: else its 16 bytes are given up.
  *
  * Threads: any; from signal handlers as well.
  */
@@ -20,21 +20,26 @@
 
 struct cell {
 	uint64_t offset; /* or OFFSET_IN_KERNEL; or more: it is being moved */
-	uint32_t refs;	 /* processes */
+	uint32_t forks;	 /* how many there were when it got its file */
 	uint32_t epoch;	 /* of the process that made it */
 };
 
-/* One reference, offset 0; NULL without memory. */
+/* Offset 0; NULL without memory. */
 struct cell *offset_new(void);
-/* This process lets go.  True: nobody else has it and it may be set to 0 and used again here. */
+/*
+ * This process lets go, and no descriptor shows it any more.  True: nobody else has
+ * it, and it may be used again here.
+ */
 bool offset_put(struct cell *c);
 /* Make a cell that offset_put() gave back as good as new. */
 void offset_reset(struct cell *c);
-/* Another process (a fork's child) holds it too. */
-static inline void offset_ref(struct cell *c)
-{
-	__atomic_fetch_add(&c->refs, 1, __ATOMIC_RELAXED);
-}
+/*
+ * Around fork.  Other threads open and close meanwhile, and nobody can tell which of
+ * their offsets the child has: so none that is held then is used again.
+ */
+void offset_fork_begins(void);
+void offset_fork_ended(void); /* in the parent */
+void offset_in_child(void);
 
 /* The offset; fd is any descriptor of it. */
 int64_t offset_get(struct cell *c, int fd);

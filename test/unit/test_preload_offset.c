@@ -8,6 +8,7 @@
 
 #include "libclient/preload/offset.c"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -66,17 +67,67 @@ static void test_a_forked_child_moves_its_parents_offset(void **state)
 	pid_t pid;
 
 	(void)state;
-	offset_ref(c);
+	offset_fork_begins();
 	pid = fork();
 	if (pid == 0) {
+		offset_in_child();
 		offset_take(c, -1, 30, 100, &len);
 		/* Not the maker's: a child may not use the cell again. */
 		_exit(offset_put(c) ? 1 : 0);
 	}
+	offset_fork_ended();
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 	assert_int_equal(offset_get(c, -1), 30);
-	assert_true(offset_put(c));
+	assert_false(offset_put(c)); /* the child may have it still */
+}
+
+static void test_what_is_open_while_a_fork_is_under_way_is_not_used_again(void **state)
+{
+	struct cell *before = offset_new(), *during, *after;
+
+	(void)state;
+	offset_fork_begins();
+	assert_false(offset_put(before));
+	during = offset_new();
+	assert_false(offset_put(during));
+	offset_fork_ended();
+	assert_false(offset_put(before));
+	assert_false(offset_put(during));
+	after = offset_new();
+	assert_true(offset_put(after));
+}
+
+static void *to_kernel(void *arg)
+{
+	struct cell *c = ((void **)arg)[0];
+
+	offset_to_kernel(c, *(int *)((void **)arg)[1]);
+	return NULL;
+}
+
+/* What a reader does between the two must not be undone by the second. */
+static void test_two_who_hand_an_offset_to_the_kernel_leave_readers_alone(void **state)
+{
+	int fd = some_file(), round;
+	uint64_t len;
+
+	(void)state;
+	for (round = 0; round < 2000; round++) {
+		struct cell *c = offset_new();
+		void *arg[] = { c, &fd };
+		pthread_t one, two;
+
+		offset_set(c, fd, 100);
+		pthread_create(&one, NULL, to_kernel, arg);
+		pthread_create(&two, NULL, to_kernel, arg);
+		assert_int_equal(offset_take(c, fd, 10, 1000, &len), 100);
+		assert_int_equal(offset_take(c, fd, 10, 1000, &len), 110);
+		pthread_join(one, NULL);
+		pthread_join(two, NULL);
+		assert_int_equal(offset_get(c, fd), 120);
+	}
+	close(fd);
 }
 
 static void test_a_childs_new_cells_are_its_own(void **state)
@@ -139,6 +190,8 @@ int main(void)
 		cmocka_unit_test(test_readers_take_one_after_the_other_up_to_the_end),
 		cmocka_unit_test(test_a_failed_read_gives_its_bytes_back_unless_others_went_on),
 		cmocka_unit_test(test_a_forked_child_moves_its_parents_offset),
+		cmocka_unit_test(test_what_is_open_while_a_fork_is_under_way_is_not_used_again),
+		cmocka_unit_test(test_two_who_hand_an_offset_to_the_kernel_leave_readers_alone),
 		cmocka_unit_test(test_a_childs_new_cells_are_its_own),
 		cmocka_unit_test(test_once_in_the_kernel_it_stays_there),
 		cmocka_unit_test(test_more_cells_than_a_region_holds_are_all_different),
