@@ -182,7 +182,9 @@ OP(symlink)
 		snprintf(target_m, sizeof(target_m), "%s/%s", world.model, t->rel);
 		break;
 	case 1:
-		snprintf(target_p, sizeof(target_p), "../%s", t->rel);
+		/* Never what holds the two: it is not the same. */
+		snprintf(target_p, sizeof(target_p), "%s%s", t->rel[0] != '\0' ? "../" : ".",
+			 t->rel);
 		strcpy(target_m, target_p);
 		break;
 	case 2:

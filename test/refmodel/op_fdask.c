@@ -105,7 +105,7 @@ OP(lock)
 
 	/* A local file's lock may be another process's in earnest. */
 	/* Asking for nobody's lock: kernels do not agree. */
-	if (f == NULL || f->node == NULL || (cmd == F_OFD_GETLK && p.l_type == F_UNLCK))
+	if (f == NULL || f->node == NULL || f->copy || (cmd == F_OFD_GETLK && p.l_type == F_UNLCK))
 		return false;
 	if (judge(a, "fcntl of a lock", TRY(fcntl(f->p, cmd, &p)), TRY(fcntl(f->m, cmd, &m)), 0) ==
 	    BOTH_DID) {

@@ -177,25 +177,24 @@ struct ran {
 	int status;
 };
 
-static struct ran run_program(struct actor *a, char *const *argv,
-			      const posix_spawn_file_actions_t *base, int in, const char *in_path,
+static struct ran run_program(struct actor *a, char *const *argv, int in, const char *in_path,
 			      const char *dir)
 {
 	struct ran r = { .out = memfd_create("refmodel", MFD_CLOEXEC) };
 	posix_spawn_file_actions_t actions;
+	int failed = 0;
 	pid_t pid;
 
-	(void)base;
 	posix_spawn_file_actions_init(&actions);
 	if (dir != NULL)
 		posix_spawn_file_actions_addchdir_np(&actions, dir);
 	if (in != -1)
 		posix_spawn_file_actions_adddup2(&actions, in, 0);
 	else if (in_path != NULL)
-		posix_spawn_file_actions_addopen(&actions, 0, in_path, O_RDONLY, 0);
+		failed = posix_spawn_file_actions_addopen(&actions, 0, in_path, O_RDONLY, 0);
 	posix_spawn_file_actions_adddup2(&actions, r.out, 1);
 	posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
-	pid = start(argv[0], argv, 0, &actions);
+	pid = failed == 0 ? start(argv[0], argv, 0, &actions) : -1;
 	posix_spawn_file_actions_destroy(&actions);
 	if (pid == -1) {
 		r.status = -1; /* an action failed: the file could not be opened */
@@ -262,19 +261,19 @@ OP(spawn_cat)
 	snprintf(path_p, sizeof(path_p), "%s/%s", world.plain, n->rel);
 	snprintf(path_m, sizeof(path_m), "%s/%s", world.model, n->rel);
 	if (by_fd) {
-		p = run_program(a, argv, NULL, f->p, NULL, NULL);
-		m = run_program(a, argv, NULL, f->m, NULL, NULL);
+		p = run_program(a, argv, f->p, NULL, NULL);
+		m = run_program(a, argv, f->m, NULL, NULL);
 	} else if (arg[4] % 3 == 0) {
-		p = run_program(a, argv, NULL, -1, path_p, NULL);
-		m = run_program(a, argv, NULL, -1, path_m, NULL);
+		p = run_program(a, argv, -1, path_p, NULL);
+		m = run_program(a, argv, -1, path_m, NULL);
 	} else {
 		char *name = strrchr(path_p, '/');
 
 		cat[1] = name + 1;
 		*name = '\0';
 		*strrchr(path_m, '/') = '\0';
-		p = run_program(a, cat, NULL, -1, NULL, path_p);
-		m = run_program(a, cat, NULL, -1, NULL, path_m);
+		p = run_program(a, cat, -1, NULL, path_p);
+		m = run_program(a, cat, -1, NULL, path_m);
 	}
 	/* A program without the library reads a copy: where it stopped is its own affair. */
 	if (!same_output(a, "a program's output", &p, &m) || (by_fd && fixed)) {

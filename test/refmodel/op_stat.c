@@ -148,8 +148,10 @@ OP(statx)
 	struct outcome x, y;
 	struct place pl;
 	struct statx p, m;
+	bool by_fd;
 
-	if (arg[4] % 4 == 0 && f != NULL && !f->copy) {
+	by_fd = arg[4] % 4 == 0 && f != NULL && !f->copy;
+	if (by_fd) {
 		x = TRY(statx(f->p, "", flags | AT_EMPTY_PATH, mask, &p));
 		y = TRY(statx(f->m, "", flags | AT_EMPTY_PATH, mask, &m));
 	} else {
@@ -157,7 +159,7 @@ OP(statx)
 		x = TRY(statx(pl.pdir, pl.p, flags, mask, &p));
 		y = TRY(statx(pl.mdir, pl.m, flags, mask, &m));
 	}
-	if (judge(a, "statx", x, y, 0) == BOTH_DID)
+	if (judge(a, by_fd ? "statx" : pl.m, x, y, 0) == BOTH_DID)
 		statx_same(a, &p, &m, mask);
 	return true;
 }

@@ -190,7 +190,8 @@ void place_draw(struct actor *a, struct place *ret, uint32_t what, uint32_t how,
 	if (form < 5) {
 		write_both(ret, world.plain, world.model, text);
 	} else if (form < 6) {
-		write_both(ret, world.plain_link, world.model_link, text);
+		/* What is below the links, not the links themselves. */
+		write_both(ret, world.plain_link, world.model_link, text[0] != '\0' ? text : ".");
 	} else if (form < 7) {
 		write_both(ret, world.plain_real, world.model_real, text);
 	} else if (form < 11 && (flags & PLACE_AT) != 0 && (at = draw_dirfd(a, how / 16)) != NULL) {
