@@ -240,6 +240,7 @@ static_assert(sizeof(struct wire_completion) == 16, "wire layout");
 #define WIRE_NR_SUBMISSIONS 1024u
 #define WIRE_NR_COMPLETIONS 1024u
 #define WIRE_NR_TOUCHES	    4096u
+#define WIRE_NR_IDLE	    32u
 
 /* One ring's shared indices; see ring.h for who may write which. */
 struct wire_ring {
@@ -253,11 +254,19 @@ struct wire_session {
 	struct wire_ring submit;
 	struct wire_ring complete;
 	_Alignas(64) uint32_t want_touch; /* daemon: kick after a touch, the cache is full */
+	uint32_t takes_idle;		  /* daemon: objects may be left in `idle` */
+	uint32_t is_watching;		  /* daemon: it looks there anyway; else kick */
 	_Alignas(64) uint32_t touch_tail; /* client: touches ever written, wraps */
 	_Alignas(64) struct wire_submission submissions[WIRE_NR_SUBMISSIONS];
 	struct wire_completion completions[WIRE_NR_COMPLETIONS];
 	/* object in the high half, chunk + 1 in the low half; 0: not written yet */
 	uint64_t touches[WIRE_NR_TOUCHES];
+	/*
+	 * Objects that nobody in the client has open at the moment.  The client puts one into a
+	 * slot that is 0, and may take it out again; the daemon takes out, and closes, what has
+	 * lain there for a second.  Both take by compare-and-swap: one of them gets it.
+	 */
+	_Alignas(64) uint32_t idle[WIRE_NR_IDLE];
 };
 static_assert(offsetof(struct wire_session, submissions) == 512, "wire layout");
 

@@ -365,6 +365,16 @@ unsigned cache_chunk_shift(const struct cache *c)
 	return c->chunk_shift;
 }
 
+bool cache_keeps_unused(const struct cache *c)
+{
+	bool keeps;
+
+	cache_lock(c);
+	keeps = c->expire_ms > 0;
+	cache_unlock(c);
+	return keeps;
+}
+
 uint64_t cache_size(const struct cache *c)
 {
 	uint64_t size;

@@ -60,6 +60,7 @@ void cache_free(struct cache *c); /* every table and object is gone by then */
 uint64_t cache_size(const struct cache *c); /* the bound now */
 uint64_t cache_used(const struct cache *c);
 unsigned cache_chunk_shift(const struct cache *c);
+bool cache_keeps_unused(const struct cache *c); /* objects without users stay for a while */
 /*
  * Called when chunks became evictable or were freed after a fill_begin() had
  * answered -ENOSPC: who waits for room tries again.  From any thread, no lock held.

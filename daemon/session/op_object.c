@@ -119,15 +119,10 @@ static void refuse_number(struct session *s, const struct wire_head *req, uint32
 		       number);
 }
 
-void op_close(struct session *s, const struct wire_head *req)
+void op_close_number(struct session *s, uint32_t number)
 {
-	const uint32_t number = ((const struct wire_object *)req)->object;
 	struct pending *p, *next;
 
-	if (session_held(s, number) == NULL) {
-		refuse_number(s, req, number);
-		return;
-	}
 	for (p = TAILQ_FIRST(&s->pending); p != NULL; p = next) {
 		next = TAILQ_NEXT(p, link);
 		if (p->type != WIRE_VERIFY || p->object != number)
@@ -138,7 +133,19 @@ void op_close(struct session *s, const struct wire_head *req)
 		pending_free(p);
 	}
 	session_release(s, number);
-	answer_done(s, req);
+}
+
+void op_close(struct session *s, const struct wire_head *req)
+{
+	const uint32_t number = ((const struct wire_object *)req)->object;
+
+	if (session_held(s, number) == NULL) {
+		refuse_number(s, req, number);
+		return;
+	}
+	op_close_number(s, number);
+	if (!session_is_dead(s))
+		answer_done(s, req);
 }
 
 /* The object and its range; NULL: the client was told what is wrong. */

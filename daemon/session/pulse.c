@@ -107,6 +107,9 @@ static void drain_active(struct sessions *ss)
 		any = ringops_pulse(s);
 		if (session_is_dead(s))
 			continue;
+		any |= idle_pulse(s);
+		if (session_is_dead(s))
+			continue;
 		if (any || s->nr_notices > 0 || ringsvc_backlog(&s->ring) > 0)
 			s->quiet = 0;
 		else if (++s->quiet >= QUIET_PULSES)
@@ -194,6 +197,7 @@ void pulse_activate(struct session *s)
 	if (s->is_active)
 		return;
 	s->is_active = true;
+	idle_watch(s, true);
 	TAILQ_INSERT_TAIL(&ss->active, s, active_link);
 	ss->calm = 0;
 	arm(ss->pulse, FAST_MS);
@@ -203,6 +207,14 @@ void pulse_forget(struct session *s)
 {
 	if (!s->is_active)
 		return;
+	if (s->shared != NULL) {
+		idle_watch(s, false);
+		/* The client may have looked a moment ago. */
+		if (!session_is_dead(s) && !idle_is_empty(s)) {
+			idle_watch(s, true);
+			return;
+		}
+	}
 	s->is_active = false;
 	TAILQ_REMOVE(&s->all->active, s, active_link);
 }

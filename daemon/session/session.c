@@ -270,6 +270,7 @@ int session_open_memory(struct session *s, int ret_fds[3])
 	s->notify_fd = pair[0];
 	ringsvc_init(&s->ring, s->shared);
 	ringsvc_set_want_touch(&s->ring, s->all->want_touch);
+	idle_begin(s);
 	s->mem_fd = mem_fd;
 	ret_fds[0] = mem_fd;
 	ret_fds[1] = s->kick_fd;

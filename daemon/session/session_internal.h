@@ -79,6 +79,12 @@ struct parcel {
 	char bytes[];
 };
 
+/* What was seen in a slot of wire_session's idle, and for how many pulses. */
+struct idle {
+	uint32_t number;
+	unsigned age;
+};
+
 struct session_counts {
 	uint64_t messages, submissions, touches, kicks, bad_entries;
 };
@@ -110,6 +116,7 @@ struct session {
 	bool stalled;		/* submissions wait until completions were taken */
 	bool is_active;		/* touches are drained by the pulse */
 	unsigned quiet;		/* pulses since something came */
+	struct idle idle[WIRE_NR_IDLE];
 
 	struct {
 		struct mount *mount; /* NULL: free, or kept for an attach */
@@ -208,6 +215,16 @@ bool ringops_pulse(struct session *s);
 /* All notices of one object, or (NULL) of the session. */
 void notices_cancel(struct session *s, const struct object *o);
 
+/* ---- idle.c --------------------------------------------------------------------- */
+
+/* The session's memory is there. */
+void idle_begin(struct session *s);
+/* Tell the client whether it must kick when it leaves an object. */
+void idle_watch(struct session *s, bool on);
+bool idle_is_empty(const struct session *s);
+/* Close what has lain there for long.  True while something does. */
+bool idle_pulse(struct session *s);
+
 /* ---- pulse.c -------------------------------------------------------------------- */
 
 int pulse_init(struct sessions *ss);
@@ -225,6 +242,8 @@ void pulse_forget(struct session *s);
 typedef void op_fn(struct session *s, const struct wire_head *req);
 op_fn op_hello, op_mount, op_snapshot, op_open, op_close, op_pin, op_unpin, op_prefetch, op_umount,
 	op_status, op_verify;
+/* op_object.c: an object of the session is closed. */
+void op_close_number(struct session *s, uint32_t number);
 /* op_verify.c: look at a waiting VERIFY again.  True when it was answered and freed. */
 bool op_verify_poll(struct pending *p, uint64_t now_ms);
 

@@ -260,16 +260,54 @@ static struct file *find_locked(struct view *v, uint32_t bucket, const char *pat
 	return NULL;
 }
 
+static void unlink_locked(struct view *v, struct file *f)
+{
+	struct file **at;
+
+	for (at = &v->files[f->bucket]; *at != NULL && *at != f; at = &(*at)->next)
+		;
+	if (*at == f)
+		*at = f->next;
+}
+
+/*
+ * One more holder of a file of the table.  False: it was idle, and the daemon has closed it; it is
+ * in the table no more and the caller's to free.
+ */
+static bool hold_locked(struct view *v, struct file *f)
+{
+	if (f->refs == 0) {
+		v->idle[f->slot] = NULL;
+		if (f->place.epoch != epoch_now() ||
+		    !link_idle_take(v->link, f->place.serial, f->slot, f->place.object)) {
+			unlink_locked(v, f);
+			return false;
+		}
+	}
+	f->refs++;
+	return true;
+}
+
+static void free_file(struct file *f)
+{
+	if (f->base != NULL)
+		sys_munmap((void *)(uintptr_t)f->base, f->map_len);
+	arena_free(f->pin_counts);
+	arena_free(f->path);
+	arena_free(f);
+}
+
 static struct file *take(struct view *v, const char *path, size_t len, const char *etag,
 			 size_t etag_len)
 {
 	uint64_t signals = lock_enter(&v->lock);
 	struct file *f = find_locked(v, bucket_of(path, len), path, len, etag, etag_len);
+	bool held = f != NULL && hold_locked(v, f);
 
-	if (f != NULL)
-		f->refs++;
 	lock_leave(&v->lock, signals);
-	return f;
+	if (f != NULL && !held)
+		free_file(f);
+	return held ? f : NULL;
 }
 
 static struct file *new_file(struct view *v, const char *path, size_t len)
@@ -290,30 +328,22 @@ static struct file *new_file(struct view *v, const char *path, size_t len)
 	return f;
 }
 
-static void free_file(struct file *f)
-{
-	if (f->base != NULL)
-		sys_munmap((void *)(uintptr_t)f->base, f->map_len);
-	arena_free(f->pin_counts);
-	arena_free(f->path);
-	arena_free(f);
-}
-
 /* Into the table, unless another thread was quicker: then that one, with a reference. */
 static struct file *enter(struct view *v, struct file *f)
 {
 	uint64_t signals = lock_enter(&v->lock);
 	struct file *other =
 		find_locked(v, f->bucket, f->path, f->path_len, f->etag, mem_len(f->etag));
+	bool held = other != NULL && hold_locked(v, other);
 
-	if (other != NULL) {
-		other->refs++;
-	} else {
+	if (!held) {
 		f->next = v->files[f->bucket];
 		v->files[f->bucket] = f;
 	}
 	lock_leave(&v->lock, signals);
-	return other != NULL ? other : f;
+	if (other != NULL && !held)
+		free_file(other);
+	return held ? other : f;
 }
 
 /* The daemon opened it: a file of that version. */
@@ -435,12 +465,30 @@ struct file *file_ref(struct file *f)
 	return f;
 }
 
+/* Leave it with the session, for whoever opens it again soon.  *ret_old: one that the daemon closed. */
+static bool leave_idle_locked(struct view *v, struct file *f, struct file **ret_old)
+{
+	int slot;
+
+	if (f->place.object == 0 || f->place.epoch != epoch_now())
+		return false;
+	slot = link_idle_put(v->link, f->place.serial, f->place.object);
+	if (slot < 0)
+		return false;
+	*ret_old = v->idle[slot];
+	if (*ret_old != NULL)
+		unlink_locked(v, *ret_old);
+	f->slot = (uint32_t)slot;
+	v->idle[slot] = f;
+	return true;
+}
+
 void file_put(struct file *f)
 {
-	struct view *v;
-	struct file **at;
+	struct file *old = NULL;
+	bool last, idle = false;
 	uint64_t signals;
-	bool last;
+	struct view *v;
 
 	if (f == NULL)
 		return;
@@ -448,17 +496,32 @@ void file_put(struct file *f)
 	signals = lock_enter(&v->lock);
 	last = --f->refs == 0;
 	if (last && f->bucket < VIEW_NR_BUCKETS) {
-		for (at = &v->files[f->bucket]; *at != NULL && *at != f; at = &(*at)->next)
-			;
-		if (*at == f)
-			*at = f->next;
+		idle = leave_idle_locked(v, f, &old);
+		if (!idle)
+			unlink_locked(v, f);
 	}
 	lock_leave(&v->lock, signals);
-	if (!last)
+	if (old != NULL)
+		free_file(old);
+	if (!last || idle)
 		return;
 	if (f->place.epoch == epoch_now())
 		close_object(v, f->place.serial, f->place.object);
 	free_file(f);
+}
+
+void file_forget_idle(struct view *v)
+{
+	struct file *f;
+	unsigned i;
+
+	for (i = 0; i < WIRE_NR_IDLE; i++) {
+		f = v->idle[i];
+		if (f != NULL) {
+			unlink_locked(v, f);
+			free_file(f);
+		}
+	}
 }
 
 uint64_t file_size(const struct file *f)

@@ -186,6 +186,46 @@ void link_touch(struct link *l, uint32_t object, uint32_t chunk)
 		kick(&l->kick);
 }
 
+/*
+ * Under the submit lock, like all that writes numbers of a session into its memory: a new session's
+ * memory takes the place of the old one's under that lock.
+ */
+int link_idle_put(struct link *l, uint32_t serial, uint32_t object)
+{
+	int slot = -EAGAIN;
+	bool wake = false;
+	uint32_t i, none;
+
+	lock_enter_inner(&l->submit_lock);
+	if (serial != 0 && link_serial(l) == serial &&
+	    __atomic_load_n(&l->memory->takes_idle, __ATOMIC_RELAXED) != 0)
+		for (i = 0; i < WIRE_NR_IDLE && slot < 0; i++) {
+			none = 0;
+			/* Against the daemon's last look: it sees the slot or we see that it sleeps. */
+			if (__atomic_compare_exchange_n(&l->memory->idle[i], &none, object, false,
+							__ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+				slot = (int)i;
+		}
+	if (slot >= 0)
+		wake = __atomic_load_n(&l->memory->is_watching, __ATOMIC_SEQ_CST) == 0;
+	lock_leave_inner(&l->submit_lock);
+	if (wake)
+		kick(&l->kick);
+	return slot;
+}
+
+bool link_idle_take(struct link *l, uint32_t serial, unsigned slot, uint32_t object)
+{
+	bool taken;
+
+	lock_enter_inner(&l->submit_lock);
+	taken = serial != 0 && link_serial(l) == serial &&
+		__atomic_compare_exchange_n(&l->memory->idle[slot], &object, 0, false,
+					    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+	lock_leave_inner(&l->submit_lock);
+	return taken;
+}
+
 int link_complete(struct link *l, uint32_t serial, struct wire_completion *ret)
 {
 	uint64_t signals = lock_enter(&l->complete_lock);

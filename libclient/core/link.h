@@ -101,6 +101,13 @@ int link_call(struct link *l, struct wire_head *request, size_t answer_len, unsi
 int link_submit(struct link *l, uint32_t serial, const struct wire_submission *s);
 /* A reader moved to another chunk.  No lock; wakes the daemon only if it asks for that. */
 void link_touch(struct link *l, uint32_t object, uint32_t chunk);
+/*
+ * Nobody has the object open at the moment: leave it with the session, which closes it when
+ * it is not taken out soon.  The slot, or -EAGAIN: close it now.  Signals are blocked.
+ */
+int link_idle_put(struct link *l, uint32_t serial, uint32_t object);
+/* Take it out again.  False: it is closed, or the session is over.  Signals are blocked. */
+bool link_idle_take(struct link *l, uint32_t serial, unsigned slot, uint32_t object);
 /* The next completion: 0, -EAGAIN when there is none, -ECONNRESET, -EPROTO. */
 int link_complete(struct link *l, uint32_t serial, struct wire_completion *ret);
 /*

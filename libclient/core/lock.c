@@ -63,17 +63,28 @@ static void leave(struct lock *l)
 		sys_futex_wake(low_half(l), 1);
 }
 
-uint64_t lock_enter(struct lock *l)
+void lock_enter_inner(struct lock *l)
 {
-	uint64_t signals = sys_block_signals();
 	uint32_t epoch = epoch_now();
 	unsigned i;
 
 	for (i = 0; i < NR_SPINS; i++)
 		if (take(l, SOMEBODY, epoch))
-			return signals;
+			return;
 	while (!take_or_sleep(l, SOMEBODY, epoch))
 		;
+}
+
+void lock_leave_inner(struct lock *l)
+{
+	leave(l);
+}
+
+uint64_t lock_enter(struct lock *l)
+{
+	uint64_t signals = sys_block_signals();
+
+	lock_enter_inner(l);
 	return signals;
 }
 

@@ -23,6 +23,9 @@ struct lock {
 /* Returns the signal mask to hand to lock_leave(). */
 uint64_t lock_enter(struct lock *l);
 void lock_leave(struct lock *l, uint64_t signals);
+/* The same inside another lock, where signals are blocked already. */
+void lock_enter_inner(struct lock *l);
+void lock_leave_inner(struct lock *l);
 
 struct gate {
 	struct lock lock;

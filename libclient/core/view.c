@@ -91,6 +91,7 @@ void view_free(struct view *v)
 		return;
 	if (v->has_started)
 		link_forget(v->link, &v->started);
+	file_forget_idle(v);
 	while ((t = v->table) != NULL) {
 		v->table = t->next;
 		sys_munmap((void *)(uintptr_t)t->table, t->len);

@@ -59,6 +59,8 @@ struct view {
 	bool has_started;
 
 	struct file *files[VIEW_NR_BUCKETS];
+	struct file
+		*idle[WIRE_NR_IDLE]; /* by the slot they were left in; they are in `files` too */
 };
 
 /* Where an object is, in one session.  Changed under the file's gate, `seq` odd meanwhile. */
@@ -73,7 +75,8 @@ struct file_place {
 struct file {
 	struct view *view;
 	struct file *next; /* in its bucket */
-	uint32_t refs;	   /* under the view's lock */
+	uint32_t refs;	   /* under the view's lock; 0: idle */
+	uint32_t slot;	   /* of an idle one */
 	uint32_t bucket;
 
 	uint64_t size;
@@ -111,6 +114,8 @@ static inline bool view_is_lost(int error)
 	return error == -ENOTCONN || error == -ECONNRESET;
 }
 
+/* The view ends: free the files that nobody holds. */
+void file_forget_idle(struct view *v);
 /* Read the place whole: false while it is being changed. */
 bool file_look(const struct file *f, struct file_place *ret, uint32_t *ret_seq);
 /* Has the place changed since? */

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 
@@ -342,9 +343,45 @@ for _ in range(times):
 
 def test_a_first_open_is_one_round_trip_and_others_of_the_object_are_none(model):
     assert not opens(model, 0, False)
-    one, many = opens(model, 0, True), opens(model, 200, True)
+    one = opens(model, 0, True)
     assert one["sendmsg"] == 3, one  # HELLO, MOUNT, OPEN
-    assert many == one
+    assert opens(model, 200, True) == one
+    # Closed in between: the session keeps it for a moment.
+    seldom = opens(model, 200, False)
+    assert seldom["sendmsg"] <= 3 + 2 * 3, seldom
+
+
+CLOSES_AND_WAITS = """
+import os, sys
+for name in ("a.bin", "b.bin"):
+    for _ in range(3):
+        with open(os.environ["D"] + "/" + name, "rb") as f:
+            f.read()
+print("closed", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("expire", [0, 1])
+def test_what_a_living_program_has_closed_is_given_up(expire, start_daemon, store):
+    """Objects are kept for a moment, in case they are opened again; then they expire like any other."""
+    for name in ("a.bin", "b.bin"):
+        store.put(f"models/{name}", size=3 * MiB)
+    d = start_daemon({"cache": {"size": "64MiB"}, "expireTimeSec": expire})
+    env = d.preload(D=str(d.model_dir))
+    with subprocess.Popen([sys.executable, "-c", CLOSES_AND_WAITS], env=env, stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as p:
+        assert p.stdout.readline() == b"closed\n"
+
+        def held():
+            return next(x["objects"] for x in d.status()["sessions"] if x["pid"] == p.pid)
+
+        deadline = time.monotonic() + 20
+        while held() != 0:
+            assert expire != 0, "expireTimeSec 0 means at once"
+            assert time.monotonic() < deadline, d.status()
+            time.sleep(0.05)
+        p.stdin.close()
 
 
 def test_descriptors_of_any_number_come_through_exec(model):
