@@ -233,7 +233,7 @@ static long ioctl_ours(struct ofd *o, int fd, unsigned long request, void *arg)
 	switch (request) {
 	case FIONREAD:
 		at = offset_get(o->cell, fd);
-		*(int *)arg = at >= 0 && (uint64_t)at < o->size ? (int)(o->size - (uint64_t)at) : 0;
+		*(int *)arg = (int)((int64_t)o->size - at); /* below zero behind the end */
 		return 0;
 	case FICLONE:
 	case FICLONERANGE:
