@@ -29,7 +29,7 @@ static struct lock exchanging; /* descriptors are put under numbers that are in 
 
 /* The process whose table this is: a vfork child has another pid but the same epoch. */
 static uint64_t owner;		 /* epoch:32 | pid:32; 0: nobody has used the table yet */
-static int first_pid START_DATA; /* of the process that the library started in */
+static int first_pid START_DATA; /* where the library started, or a fork of it; 0: off */
 
 void fds_start(void)
 {
@@ -475,6 +475,12 @@ static void check_slot(int fd, struct ofd **slot)
 	replace(slot, NULL);
 	if (S_ISREG(st.st_mode) && st.st_nlink == 0)
 		inherit_received(fd);
+}
+
+void fds_in_idle_child(void)
+{
+	if (first_pid != 0)
+		first_pid = sys_getpid();
 }
 
 void fds_in_child(void)

@@ -110,6 +110,8 @@ void fds_start(void);
 bool fds_in_vfork_child(void);
 /* In a forked child, where no other thread is: the table is its own, and says what is open. */
 void fds_in_child(void);
+/* The same where nothing is open; no system call when the connector is off. */
+void fds_in_idle_child(void);
 /*
  * The descriptor may come into the hands of another program, or go from those of a
  * vfork child: its offset goes to the kernel, where everybody finds it.

@@ -53,6 +53,8 @@ static void fork_end(struct forking *f, long pid)
 		offset_fork_ended();
 	if (pid == 0 && (!f->idle || fds_end != 0)) /* another thread's first one */
 		fds_in_child();
+	else if (pid == 0)
+		fds_in_idle_child();
 	if (f->idle)
 		return;
 	if (pid == 0)

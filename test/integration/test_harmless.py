@@ -129,6 +129,7 @@ def test_on_for_another_directory_it_adds_its_start_and_a_look_at_directories_an
     preloaded, _, said_then = traced(EVERYDAY[program], elsewhere(model_dir), tmp_path / "work")
     assert said_then == said
     more = added(preloaded, bare, LOADING, STARTING, *[FIRST_PATH] * (program != "true"))
+    assert more.pop("getpid", 0) <= bare["clone"]  # a child asks once who it is
     assert set(more) <= LOOKING, more
     assert sum(more.values()) <= A_LOOK * looks, (more, looks)
 

@@ -242,6 +242,25 @@ def test_fork_in_threads_of_python(plain, shared):
     assert out == "60 False\n"
 
 
+def test_a_forked_child_whose_first_store_file_comes_after_its_threads(plain, shared):
+    """As nginx's workers do: threads of their own, and no file was open in their parent."""
+    out = python(shared, """
+        import os, sys, threading
+        pid = os.fork()
+        if pid == 0:
+            end = threading.Event()
+            threading.Thread(target=end.wait).start()
+            try:
+                fd = os.open(os.environ["D"] + "/w.bin", os.O_RDONLY)
+                print(os.pread(fd, 4, 1000).hex(), flush=True)
+            finally:
+                end.set()
+            os._exit(0)
+        print(os.waitpid(pid, 0)[1])
+        """)
+    assert out.split() == [(plain / NAME).read_bytes()[1000:1004].hex(), "0"]
+
+
 # ---- threads and signals ----------------------------------------------------------------------------
 
 

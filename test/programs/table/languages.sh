@@ -52,3 +52,5 @@ $JAVA -cp "$X" Channels "$D"
 "$X/cpp_files" "$D"
 #: POSIX programs
 "$C/readall" "$D/gguf/model-q8_0.gguf"; "$C/dirwalk" "$D" | sort | md5sum > /dev/null; "$C/statall" "$D/config.json" > /dev/null
+#: nginx
+python3 "$P/python/nginx.py" "$D"
