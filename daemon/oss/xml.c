@@ -7,6 +7,8 @@
 
 #include <expat.h>
 
+#include "daemon/oss/xml_plain.h"
+
 struct parse {
 	XML_Parser parser;
 	const struct xml_events *events;
@@ -15,8 +17,9 @@ struct parse {
 	size_t err_len;
 	int result;
 	int depth;
+	size_t nr_told; /* events that xml_plain() has made already, and are not made again */
 	/* Text of the innermost open element; a child's start throws away what came before. */
-	char text[XML_TEXT_MAX + 1];
+	char text[XML_TEXT_MAX];
 	size_t text_len;
 };
 
@@ -50,6 +53,10 @@ static void XMLCALL on_start(void *arg, const char *name, const char **attribute
 		return;
 	}
 	p->text_len = 0;
+	if (p->nr_told != 0) {
+		p->nr_told--;
+		return;
+	}
 	r = p->events->on_start != NULL ? p->events->on_start(local_name(name), p->depth, p->arg)
 					: 0;
 	if (r != 0)
@@ -59,12 +66,14 @@ static void XMLCALL on_start(void *arg, const char *name, const char **attribute
 static void XMLCALL on_end(void *arg, const char *name)
 {
 	struct parse *p = arg;
-	int r;
+	int r = 0;
 
 	if (p->result != 0)
 		return;
-	p->text[p->text_len] = '\0';
-	r = p->events->on_end(local_name(name), p->depth, p->text, p->text_len, p->arg);
+	if (p->nr_told != 0)
+		p->nr_told--;
+	else
+		r = p->events->on_end(local_name(name), p->depth, p->text, p->text_len, p->arg);
 	p->text_len = 0;
 	p->depth--;
 	if (r != 0)
@@ -105,6 +114,10 @@ int xml_parse(const void *xml, size_t len, const struct xml_events *events, void
 		snprintf(err, err_len, "the XML is too long");
 		return -EPROTO;
 	}
+	p.result = xml_plain(xml, len, events, arg, &p.nr_told);
+	if (p.result <= 0)
+		return p.result;
+	p.result = 0;
 	p.parser = XML_ParserCreate(NULL);
 	if (p.parser == NULL)
 		return -ENOMEM;

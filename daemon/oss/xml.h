@@ -13,7 +13,7 @@
 struct xml_events {
 	/* depth 1 is the root.  A negative errno ends the parse with it. */
 	int (*on_start)(const char *name, int depth, void *arg);
-	/* The text between start and end, children's not included. */
+	/* The text between start and end, children's not included; no NUL follows. */
 	int (*on_end)(const char *name, int depth, const char *text, size_t len, void *arg);
 };
 
