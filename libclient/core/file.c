@@ -218,6 +218,12 @@ static unsigned revive_ms(const struct view *v)
 	return v->wait_ms != 0 && v->wait_ms < REVIVE_MS ? v->wait_ms : REVIVE_MS;
 }
 
+static bool is_version(const struct file *f, const struct opened *o)
+{
+	return o->answer.size == f->size && mem_len(o->answer.etag) == mem_len(f->etag) &&
+	       mem_equal(o->answer.etag, f->etag, mem_len(f->etag));
+}
+
 int file_revive(struct file *f)
 {
 	struct opened o;
@@ -230,11 +236,7 @@ int file_revive(struct file *f)
 		goto out;
 	r = open_object(f->view, f->path, f->path_len, revive_ms(f->view), &o);
 	if (r == 0) {
-		if (o.answer.size != f->size || mem_len(o.answer.etag) != mem_len(f->etag) ||
-		    !mem_equal(o.answer.etag, f->etag, mem_len(f->etag)))
-			r = -ESTALE;
-		else
-			r = map_object(f, &o);
+		r = is_version(f, &o) ? map_object(f, &o) : -ESTALE;
 		if (r == -ESTALE)
 			link_set_error_text(f->view->link, "the object was replaced in the store "
 							   "since it was opened: open it again");
@@ -621,16 +623,16 @@ int file_memory_fd(struct file *f, const struct pin *pin)
 	int r;
 
 	if (pin->serial == 0 || pin->serial != view_serial(f->view))
-		return -ESTALE;
+		return -EAGAIN;
 	r = ask_open(f->view, f->path, f->path_len, &o);
 	if (r != 0)
-		return view_is_lost(r) ? -ESTALE : r;
+		return view_is_lost(r) ? -EAGAIN : r;
 	if (o.serial == pin->serial && sys_fstat(o.fd, &st) == 0 && st.st_dev == pin->memory_dev &&
 	    st.st_ino == pin->memory_ino) {
 		r = o.fd;
 		o.fd = -1;
 	} else {
-		r = -ESTALE;
+		r = is_version(f, &o) ? -EAGAIN : -ESTALE;
 	}
 	release(f->view, &o);
 	return r;

@@ -111,7 +111,7 @@ void pin_touch(struct file *f, const struct pin *pin);
 int pin_none(struct file *f, struct pin *ret_pin);
 /*
  * A read-only mapping of pinned bytes of its own (MAP_SHARED), which neither a
- * reopening nor file_put() touches.  -ESTALE as below.
+ * reopening nor file_put() touches.  -EAGAIN as below.
  */
 struct pin_range {
 	void *base; /* of the mapping: for munmap */
@@ -123,8 +123,8 @@ int pin_map(struct file *f, const struct pin *pin, uint64_t off, uint64_t len,
 /*
  * A read-only descriptor of the object's memory, close-on-exec, for mappings of
  * other kinds; the caller closes it.  Pin first.  Reading it directly is
- * forbidden: holes look like zeros.  -ESTALE: the memory was made anew; drop
- * the pin and start again.
+ * forbidden: holes look like zeros.  -EAGAIN: the memory was made anew; drop
+ * the pin and start again.  -ESTALE: the store has another version by now.
  */
 int file_memory_fd(struct file *f, const struct pin *pin);
 

@@ -199,7 +199,7 @@ int pin_map(struct file *f, const struct pin *pin, uint64_t off, uint64_t len,
 	if (r != 0)
 		return r;
 	if (pin->serial == 0 || f->place.serial != pin->serial) {
-		r = -ESTALE;
+		r = -EAGAIN;
 	} else {
 		/* A length of 0 asks for a second mapping of the same shared memory. */
 		mem = sys_mremap((void *)(uintptr_t)(f->base + start), 0, off + len - start,

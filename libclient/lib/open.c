@@ -107,7 +107,7 @@ OSSC_EXPORT int ossc_map(struct ossc_file *file, uint64_t off, size_t len, const
 {
 	struct ossc_mapping *m;
 	unsigned i;
-	int r = -ESTALE;
+	int r = -EAGAIN;
 
 	if (len == 0 || off >= file_size(file->file) || len > file_size(file->file) - off)
 		return -EINVAL;
@@ -115,8 +115,8 @@ OSSC_EXPORT int ossc_map(struct ossc_file *file, uint64_t off, size_t len, const
 	if (m == NULL)
 		return -ENOMEM;
 	m->file = file;
-	/* -ESTALE: the session ended between the claim and the mapping. */
-	for (i = 0; i < 3 && r == -ESTALE; i++) {
+	/* -EAGAIN: the session ended between the claim and the mapping. */
+	for (i = 0; i < 3 && r == -EAGAIN; i++) {
 		r = pin_take(file->file, off, len, &m->pin);
 		if (r != 0)
 			break;
@@ -126,7 +126,7 @@ OSSC_EXPORT int ossc_map(struct ossc_file *file, uint64_t off, size_t len, const
 	}
 	if (r != 0) {
 		free(m);
-		return r;
+		return r == -EAGAIN ? -EIO : r;
 	}
 	m->held = file_ref(file->file);
 	*ret_bytes = m->range.bytes;

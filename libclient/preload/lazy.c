@@ -241,14 +241,17 @@ bool lazy_blocks_kernel(void)
 
 int lazy_open_memory(struct file *f, struct pin *ret_which)
 {
-	int i, r = -ESTALE;
+	int i, r;
 
-	for (i = 0; i < NR_TRIES && r == -ESTALE; i++) {
+	for (i = 0; i < NR_TRIES; i++) {
 		r = pin_none(f, ret_which);
-		if (r == 0)
-			r = file_memory_fd(f, ret_which);
+		if (r != 0)
+			return r;
+		r = file_memory_fd(f, ret_which);
+		if (r != -EAGAIN)
+			return r;
 	}
-	return r;
+	return -EIO;
 }
 
 int lazy_arm(uintptr_t start, size_t len, int prot, bool own)
@@ -308,7 +311,7 @@ void *lazy_map(struct file *f, const struct wish *w)
 	int fd = lazy_open_memory(f, &which);
 
 	if (fd < 0)
-		return (void *)(long)(fd == -ESTALE ? -EIO : fd);
+		return (void *)(long)fd;
 	hold = hold_new(file_ref(f), &none);
 	if (hold == NULL) {
 		file_put(f);

@@ -140,8 +140,8 @@ static void *map_pinned(struct file *f, const struct pin *pin, const struct wish
 
 static void *map_resident(struct file *f, const struct wish *w, size_t want)
 {
-	void *mem = (void *)(long)-EIO;
 	struct pin pin;
+	void *mem;
 	int i, r;
 
 	for (i = 0; i < NR_TRIES; i++) {
@@ -154,10 +154,10 @@ static void *map_resident(struct file *f, const struct wish *w, size_t want)
 		if (!sys_is_error(mem))
 			return mem;
 		pin_drop(f, &pin);
-		if ((long)mem != -ESTALE)
-			break; /* else the memory was made anew: claim that */
+		if ((long)mem != -EAGAIN)
+			return mem;
 	}
-	return mem;
+	return (void *)(long)-EIO;
 }
 
 /* Would a lazy mapping be right, and a gain? */

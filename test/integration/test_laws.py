@@ -83,6 +83,31 @@ for flags, prot in ((mmap.MAP_SHARED, mmap.PROT_READ), (mmap.MAP_PRIVATE, mmap.P
         assert out == "ESTALE\nESTALE\n"
 
 
+@pytest.mark.parametrize("mode", ["resident", "lazy"])
+def test_mmap_of_a_file_that_is_known_to_be_replaced_says_so(mode, store, start_daemon):
+    program = """
+import errno, mmap, os, sys
+fd = os.open(sys.argv[1], os.O_RDONLY)
+print(len(os.pread(fd, 1000, 0)), flush=True)
+sys.stdin.readline()
+for what in (lambda: os.pread(fd, 1000, 20 << 20), lambda: mmap.mmap(fd, 0, mmap.MAP_PRIVATE, mmap.PROT_READ)):
+    try:
+        print(what(), flush=True)
+    except OSError as e:
+        print(errno.errorcode[e.errno])
+"""
+    store.put(NAME, body(24 * MiB))
+    store.limits(per_connection_bps=200_000)
+    d = start_daemon({"prefetch": {"vcpus": 1, "workers": 1}, "cache": {"chunkSize": "1MiB"}, "mmap": mode}, prefix="w/")
+    p = subprocess.Popen([sys.executable, "-c", program, d.path("w.bin")], env=d.preload(), stdin=subprocess.PIPE,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert p.stdout.readline() == "1000\n"
+    store.put(NAME, body(24 * MiB, seed=6))
+    store.limits(per_connection_bps=0)
+    out, _ = p.communicate("\n", timeout=60)
+    assert out == "ESTALE\nESTALE\n"
+
+
 # ---- 3: secrets stay in the daemon -------------------------------------------------------
 
 

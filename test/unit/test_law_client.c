@@ -113,6 +113,10 @@ static void test_a_claim_is_not_taken_for_one_on_other_memory(void **state)
 	a->fd = memfd_create("fake-other", MFD_CLOEXEC);
 	assert_int_equal(ftruncate(a->fd, (off_t)a->size), 0);
 	pthread_mutex_unlock(&f->daemon->lock);
+	assert_int_equal(file_memory_fd(f->file, &pin), -EAGAIN);
+	pthread_mutex_lock(&f->daemon->lock);
+	strcpy(a->etag, "A2");
+	pthread_mutex_unlock(&f->daemon->lock);
 	assert_int_equal(file_memory_fd(f->file, &pin), -ESTALE);
 	pin_drop(f->file, &pin);
 }
