@@ -1,7 +1,7 @@
 /*
- * keyspace.h - where keys lie between two others, going by the bytes that keys
- * of the same listing are made of, and points that divide what lies between.
- * A guess: a point need not be near any key.
+ * keyspace.h - where keys lie between two others, going by the characters that
+ * keys of the same listing have in each place, and points that divide what lies
+ * between.  A guess: a point need not be near any key.
  *
  * Threads: one at a time for each keyspace.
  */
@@ -12,16 +12,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define KEYSPACE_KEY 1100 /* the longest key, a few bytes more, and the NUL */
+#define KEYSPACE_KEY	1100 /* the longest key, a few bytes more, and the NUL */
 
-struct keyspace {
-	size_t prefix_len; /* all keys begin with the same so many bytes */
-	bool seen[128];	   /* after those: only ASCII, for a point must be text as well */
-	uint8_t nr_seen;
-	char letters[128]; /* those seen, in order */
+#define KEYSPACE_PLACES 128
+
+/* Characters: of ASCII a set, of all others a range. */
+struct keyspace_letters {
+	uint64_t ascii[2];
+	uint32_t low, high; /* high 0: none */
 };
 
-/* Take in the bytes of a key. */
+struct keyspace {
+	size_t prefix_len;	     /* all keys begin with the same so many bytes */
+	struct keyspace_letters all; /* seen behind those, anywhere */
+	struct keyspace_letters places[KEYSPACE_PLACES]; /* by the number of characters before */
+};
+
+/* Take in the characters of a key. */
 void keyspace_see(struct keyspace *k, const char *key);
 
 /* The part of (from, to) that lies before `at`: 0 to 1.  to NULL: the end of the prefix. */

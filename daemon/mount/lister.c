@@ -114,13 +114,14 @@ static int add_keys(struct lister *l, const struct list_page *page)
 	return r;
 }
 
-/* How far this page has led, and so how many more may come. */
-static void estimate(struct stretch *s, const char *from, const char *at)
+/* How far this page and those before have led, and so how many more may come. */
+static void estimate(struct stretch *s, const char *from)
 {
 	const char *last = last_or_null(s);
-	double share = last != NULL ? keyspace_share(&s->lister->keys, from, at, last) : 0;
+	double share = last != NULL ? keyspace_share(&s->lister->keys, from, s->at, last) : 0;
+	double left = share > 1e-6 ? (1 - share) / share : 1e6;
 
-	s->pages_left = share > 1e-6 ? (1 - share) / share : 1e6;
+	s->pages_left = s->nr_pages == 1 ? left : (left + s->pages_left) / 2;
 }
 
 static int on_page(const struct list_page *page, void *arg);
@@ -239,11 +240,12 @@ static int on_page(const struct list_page *page, void *arg)
 			return -EBADMSG;
 		keyspace_see(&l->keys, first);
 		keyspace_see(&l->keys, last);
-		estimate(s, first, last);
 		snprintf(s->at, sizeof(s->at), "%s", last);
 	}
 	if (s->nr_pages++ == 0 && s->is_guess)
 		l->nr_guesses--; /* a good one */
+	if (l->concurrency > 1)
+		estimate(s, first);
 	l->nr_pages++;
 	r = add_keys(l, page);
 	return r == 0 && page->is_truncated ? divide(l) : r;

@@ -5,8 +5,10 @@
 
 #include <cmocka.h>
 
+#include <locale.h>
 #include <stdio.h>
 #include <string.h>
+#include <wchar.h>
 
 #include "daemon/mount/keyspace.h"
 
@@ -76,22 +78,49 @@ static void test_where_nothing_lies_between_there_is_no_point(void **state)
 	assert_int_equal(divide(&k, "a", "a", 4, points), 0);
 }
 
+/* Every character whole: a point goes into a URL as text. */
+static void assert_is_text(const char *key)
+{
+	mbstate_t start = { 0 };
+	size_t n;
+
+	n = mbsrtowcs(NULL, &key, 0, &start);
+	assert_true(n != (size_t)-1);
+}
+
 static void test_text_stays_text(void **state)
 {
 	/* Two characters that share their first byte: a point must not end in it. */
-	const char *const keys[] = { "gr\xc3\xa4", "gr\xc3\xbc", "abz", NULL };
-	const struct keyspace k = of("", keys);
-	char points[8][KEYSPACE_KEY];
-	unsigned nr = divide(&k, "gr\xc3\xa4", "gr\xc3\xbc", 8, points), i;
+	const char *const near[] = { "gr\xc3\xa4", "gr\xc3\xbc", "abz", NULL };
+	const char *const far[] = { "\xc3\xa4", "\xe6\xa8\xa1", "\xf0\x9f\x98\x80", "z", NULL };
+	const struct keyspace n = of("", near), f = of("", far);
+	char points[64][KEYSPACE_KEY];
+	unsigned nr, i;
 
 	(void)state;
-	for (i = 0; i < nr; i++) {
-		size_t len = strlen(points[i]);
+	assert_non_null(setlocale(LC_CTYPE, "C.UTF-8"));
+	nr = divide(&n, "gr\xc3\xa4", "gr\xc3\xbc", 8, points);
+	assert_true(nr > 0);
+	for (i = 0; i < nr; i++)
+		assert_is_text(points[i]);
+	/* From letters to an emoji, and none of the surrogates that lie between. */
+	nr = divide(&f, "a", NULL, 64, points);
+	assert_true(nr > 32);
+	for (i = 0; i < nr; i++)
+		assert_is_text(points[i]);
+}
 
-		assert_true((unsigned char)points[i][len - 1] < 0x80);
-		assert_false(len >= 4 && (unsigned char)points[i][2] == 0xc3 &&
-			     (unsigned char)points[i][3] < 0x80);
-	}
+static void test_letters_are_those_of_their_place(void **state)
+{
+	const char *const keys[] = { "m/run-07/weights.bin", "m/run-11/weights.bin", NULL };
+	const struct keyspace k = of("m/", keys);
+	char points[3][KEYSPACE_KEY];
+
+	(void)state;
+	assert_int_equal(divide(&k, "m/run-00/weights.bin", "m/run-99/x", 3, points), 3);
+	assert_int_equal(strncmp(points[0], "m/run-2", 7), 0);
+	assert_int_equal(strncmp(points[1], "m/run-5", 7), 0);
+	assert_int_equal(strncmp(points[2], "m/run-7", 7), 0);
 }
 
 /* Whatever the keys: what divide() asserts holds, and shares grow with the place. */
@@ -133,6 +162,7 @@ int main(void)
 		cmocka_unit_test(test_an_open_end_is_that_of_the_prefix),
 		cmocka_unit_test(test_where_nothing_lies_between_there_is_no_point),
 		cmocka_unit_test(test_text_stays_text),
+		cmocka_unit_test(test_letters_are_those_of_their_place),
 		cmocka_unit_test(test_random_keys),
 	};
 
