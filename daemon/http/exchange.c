@@ -86,6 +86,7 @@ struct http_exchange {
 	struct http_response res;
 
 	struct body body;
+	uint64_t counted; /* of body.taken */
 	struct pace pace; /* HEAD, BODY */
 	char why[EXCHANGE_TEXT_LEN];
 };
@@ -118,6 +119,13 @@ static void xchg_free(struct http_exchange *x)
 	free(x);
 }
 
+/* To the address they came by; now and not at the end, which may be a minute away. */
+static void count_bytes(struct http_exchange *x)
+{
+	conn_count_bytes(x->conn, x->body.taken - x->counted);
+	x->counted = x->body.taken;
+}
+
 /* Give the connection back. */
 static void let_go(struct http_exchange *x, bool clean)
 {
@@ -129,7 +137,7 @@ static void let_go(struct http_exchange *x, bool clean)
 	x->event = NULL;
 	if (x->conn == NULL)
 		return;
-	conn_count_bytes(x->conn, x->body.taken);
+	count_bytes(x);
 	if (x->net_failed)
 		conn_count_error(x->conn);
 	connpool_release(x->parts->pool, x->conn, clean);
@@ -367,6 +375,7 @@ static int read_body(struct http_exchange *x)
 	r = body_move(&x->body, x->parts->transit, conn_stream(x->conn), &fault);
 	if (x->cancelled)
 		return STEP_DONE;
+	count_bytes(x);
 	if (r == BODY_DONE)
 		return STEP_DONE;
 	if (r == BODY_AGAIN)

@@ -34,6 +34,25 @@ void fetch_object_fini(struct fetch_object *fo)
 	oss_bucket_unref(fo->bucket);
 }
 
+static uint64_t later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+void fetch_done_add(struct fetch_done *sum, const struct fetch_tally *t)
+{
+	uint64_t retried_ms = atomic_load(&t->retried_ms);
+
+	sum->bytes += atomic_load(&t->bytes);
+	sum->requests += atomic_load(&t->requests);
+	sum->retries += atomic_load(&t->retries);
+	sum->arrived_ms = later(sum->arrived_ms, atomic_load(&t->arrived_ms));
+	if (retried_ms > sum->retried_ms) {
+		sum->retried_ms = retried_ms;
+		sum->why = atomic_load(&t->why);
+	}
+}
+
 /* ---- workers: on their own threads ------------------------------------------------ */
 
 static void run_tick(struct fetch_worker *w)

@@ -8,6 +8,7 @@
 #ifndef DAEMON_MOUNT_FETCH_H
 #define DAEMON_MOUNT_FETCH_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -19,6 +20,21 @@ struct object;
 struct oss_bucket;
 struct strbuf;
 
+/* What has been done for an object: counted by the workers, read by anybody. */
+struct fetch_tally {
+	_Atomic uint64_t bytes, requests, retries;
+	_Atomic uint64_t arrived_ms; /* when a range last ended well; 0: never */
+	_Atomic uint64_t retried_ms; /* when one last had to be asked for again; 0: never */
+	_Atomic uint32_t why;	     /* that was: the answer's status, or an errno */
+};
+
+/* The same as plain numbers; of several: sums, the latest times and their reason. */
+struct fetch_done {
+	uint64_t bytes, requests, retries, arrived_ms, retried_ms;
+	uint32_t why;
+};
+void fetch_done_add(struct fetch_done *sum, const struct fetch_tally *t);
+
 /*
  * What the workers know of an object; the first member of the record that the
  * cache keeps as the object's owner.
@@ -26,6 +42,7 @@ struct strbuf;
 struct fetch_object {
 	struct fetchq_entry entry;
 	struct oss_bucket *bucket; /* a reference */
+	struct fetch_tally tally;
 };
 
 void fetch_object_init(struct fetch_object *fo, struct object *o, uint32_t nr_chunks,

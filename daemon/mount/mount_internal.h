@@ -13,6 +13,7 @@
 #include "daemon/mount/fetch.h"
 #include "daemon/mount/mount.h"
 #include "daemon/mount/objects.h"
+#include "daemon/mount/progress.h"
 #include "daemon/mount/run.h"
 #include "daemon/mount/snapmem.h"
 #include "daemon/oss/cred.h"
@@ -101,6 +102,7 @@ struct mount {
 	bool prefetch; /* a primary asked for it */
 	bool prefetch_begun;
 	struct run_list runs;
+	struct progress progress;
 	struct mount_object *reader; /* where somebody read last */
 	char etag[256];		     /* of the last mount_open() */
 };

@@ -70,6 +70,7 @@ void objects_forget(struct objects *os, struct mount_object *mo)
 	if (mo->mount->reader == mo)
 		mo->mount->reader = NULL;
 	mo->mount = NULL;
+	fetch_done_add(&os->gone, &mo->fetch.tally);
 	fetchq_forget_ahead(fetch_queue(mo->ms->fetch), &mo->fetch.entry);
 	object_drop(o);
 	object_unref(o);
@@ -251,6 +252,20 @@ static bool has_failed(const struct object *o)
 	return false;
 }
 
+uint64_t objects_present_below(const struct objects *os, const char *prefix)
+{
+	const struct mount_object *mo;
+	const size_t len = strlen(prefix);
+	uint64_t present = 0;
+	size_t i;
+
+	for (i = 0; i < os->nr_slots; i++)
+		for (mo = os->slots[i]; mo != NULL; mo = mo->next)
+			if (strncmp(object_key(mo->fetch.entry.object), prefix, len) == 0)
+				present += object_present_bytes(mo->fetch.entry.object);
+	return present;
+}
+
 void objects_sum(const struct objects *os, struct fetchq *q, struct objects_sum *ret)
 {
 	const struct mount_object *mo;
@@ -258,12 +273,13 @@ void objects_sum(const struct objects *os, struct fetchq *q, struct objects_sum 
 	uint64_t present;
 	size_t i;
 
-	*ret = (struct objects_sum){ 0 };
+	*ret = (struct objects_sum){ .done = os->gone };
 	for (i = 0; i < os->nr_slots; i++)
 		for (mo = os->slots[i]; mo != NULL; mo = mo->next) {
 			o = mo->fetch.entry.object;
 			present = object_present_bytes(o);
 			ret->present_bytes += present;
+			fetch_done_add(&ret->done, &mo->fetch.tally);
 			ret->in_flight += fetchq_in_flight(q, &mo->fetch.entry);
 			/* Only what lacks something is looked at chunk by chunk. */
 			if (present < object_size(o) && has_failed(o))

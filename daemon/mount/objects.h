@@ -41,7 +41,8 @@ struct objects {
 	struct mount_object **slots;
 	size_t nr_slots;
 	size_t nr;
-	size_t sweep_at; /* look for those given up when there are so many */
+	size_t sweep_at;	/* look for those given up when there are so many */
+	struct fetch_done gone; /* what was done for those that were forgotten */
 };
 
 static inline struct mount_object *mount_object_of(const struct object *o)
@@ -66,9 +67,12 @@ void objects_forget(struct objects *os, struct mount_object *mo);
 
 struct objects_sum {
 	uint64_t present_bytes;
-	unsigned in_flight; /* chunks that workers have taken */
-	unsigned failed;    /* objects that have no, or not all, bytes because of an error */
+	unsigned in_flight;	/* chunks that workers have taken */
+	unsigned failed;	/* objects that have no, or not all, bytes because of an error */
+	struct fetch_done done; /* since the mount was made, for all it ever had */
 };
+/* Bytes present of keys that begin so. */
+uint64_t objects_present_below(const struct objects *os, const char *prefix);
 void objects_sum(const struct objects *os, struct fetchq *q, struct objects_sum *ret);
 
 #endif

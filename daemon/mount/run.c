@@ -134,6 +134,21 @@ static void feed(struct run *r)
 	}
 }
 
+static void note_begin(struct run *r, uint32_t entry)
+{
+	const struct snapshot *s = snapmem_view(r->mount->snapshot);
+	const char *prefix = r->mount->location.prefix;
+	const size_t skip = strlen(prefix);
+	char key[OSS_KEY_MAX * 2 + 2];
+	int len;
+
+	memcpy(key, prefix, skip + 1);
+	len = snapshot_path(s, entry, key + skip, sizeof(key) - skip - 1);
+	if (len > 0 && snapshot_is_dir(&s->entries[entry]))
+		memcpy(key + skip + len, "/", 2);
+	progress_begin(r->mount, len >= 0 ? key : prefix, prefetch_bytes(r->plan));
+}
+
 int run_start(struct mount *m, uint32_t entry)
 {
 	struct run *r = run_find(m, entry), *old;
@@ -162,6 +177,7 @@ int run_start(struct mount *m, uint32_t entry)
 		free(r);
 		return error;
 	}
+	note_begin(r, entry);
 	TAILQ_INSERT_TAIL(&m->runs, r, link);
 	log_info("%s: prefetch of %llu bytes begins%s", m->oss_path,
 		 (unsigned long long)prefetch_bytes(r->plan),

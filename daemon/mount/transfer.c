@@ -46,14 +46,38 @@ struct transfer {
 
 /* ---- the sink ------------------------------------------------------------------ */
 
+static struct fetch_tally *tally_of(const struct transfer *t)
+{
+	struct fetch_object *fo = object_owner(t->work.object);
+
+	return &fo->tally;
+}
+
+/* As they come: a range may be minutes under way. */
+static void count_bytes(struct transfer *t, uint64_t bytes)
+{
+	atomic_fetch_add_explicit(&t->worker->fetch->bytes, bytes, memory_order_relaxed);
+	atomic_fetch_add_explicit(&tally_of(t)->bytes, bytes, memory_order_relaxed);
+}
+
 static int sink_write(struct sink *s, const void *buf, size_t len)
 {
-	return fill_write(((struct transfer *)s)->fill, buf, len);
+	struct transfer *t = (struct transfer *)s;
+	int r = fill_write(t->fill, buf, len);
+
+	if (r == 0)
+		count_bytes(t, len);
+	return r;
 }
 
 static ssize_t sink_splice(struct sink *s, int pipe_fd, size_t len)
 {
-	return fill_splice(((struct transfer *)s)->fill, pipe_fd, len);
+	struct transfer *t = (struct transfer *)s;
+	ssize_t n = fill_splice(t->fill, pipe_fd, len);
+
+	if (n > 0)
+		count_bytes(t, (uint64_t)n);
+	return n;
 }
 
 static const struct sink_ops fill_sink = {
@@ -75,6 +99,8 @@ static void transfer_end(struct transfer *t, int error)
 	bool good;
 
 	good = fill_finish(t->fill, error) == 0 && error == 0;
+	if (good)
+		atomic_store(&tally_of(t)->arrived_ms, clock_ms());
 	if (t->state == TRANSFER_REFUSED)
 		fetchq_unrefuse(queue_of(t), w->index);
 	TAILQ_REMOVE(&w->transfers, t, link);
@@ -137,6 +163,7 @@ static void transfer_ask(struct transfer *t)
 	t->state = TRANSFER_ASKING;
 	t->asked_ms = clock_ms();
 	atomic_fetch_add(&t->worker->fetch->requests, 1);
+	atomic_fetch_add(&tally_of(t)->requests, 1);
 	r = oss_get_start(t->worker->client, fo->bucket, &range, transfer_on_done, t, &t->get);
 	if (r == 0)
 		return;
@@ -169,6 +196,14 @@ static uint32_t random_bits(struct fetch_worker *w)
 	return (uint32_t)rand_r(&w->seed) << 16 ^ (uint32_t)rand_r(&w->seed);
 }
 
+static void count_retry(struct fetch_tally *tally, const struct oss_result *res)
+{
+	atomic_fetch_add(&tally->retries, 1);
+	atomic_store(&tally->why,
+		     res->status >= 300 ? (uint32_t)res->status : (uint32_t)-res->error);
+	atomic_store(&tally->retried_ms, clock_ms());
+}
+
 static void transfer_retry(struct transfer *t, const struct oss_result *res)
 {
 	struct fetch_worker *w = t->worker;
@@ -183,6 +218,7 @@ static void transfer_retry(struct transfer *t, const struct oss_result *res)
 		return;
 	}
 	atomic_fetch_add(&w->fetch->retries, 1);
+	count_retry(tally_of(t), res);
 	log_debug("again in %lld ms: %s", (long long)delay, res->text);
 	tv.tv_sec = delay / 1000;
 	tv.tv_usec = delay % 1000 * 1000;
@@ -207,7 +243,6 @@ static void transfer_on_done(const struct oss_result *res, void *arg)
 	struct object *o = t->work.object;
 
 	t->get = NULL;
-	atomic_fetch_add(&w->fetch->bytes, res->bytes);
 	if (res->has_crc64)
 		object_set_crc(o, res->crc64);
 	if (res->bytes >= PROGRESS_LEAST)
@@ -300,7 +335,6 @@ void transfer_judge(struct transfer *t, uint64_t median, uint64_t now_ms)
 	t->nr_cuts++;
 	oss_get_cancel(t->get);
 	t->get = NULL;
-	atomic_fetch_add(&t->worker->fetch->bytes, bytes);
 	atomic_fetch_add(&t->worker->fetch->cut, 1);
 	if (fill_offset(t->fill) == fill_end(t->fill))
 		transfer_end(t, 0);

@@ -18,7 +18,8 @@
 #include "daemon/net/ticks.h"
 #include "daemon/net/tls.h"
 
-#define TRIES_MAX 3 /* addresses that one connect tries */
+#define TRIES_MAX 3	/* addresses that one connect tries */
+#define TRIAL_MS  2000u /* for a source address that has failed, while others are well */
 #define HOST_LEN  256
 #define WHERE_LEN (HOST_LEN + 2 * ADDR_TEXT_LEN + 16)
 
@@ -49,6 +50,7 @@ struct connect {
 	size_t nr_addrs;
 	unsigned nr_tries;
 	uint64_t started_ms; /* this try */
+	unsigned dial_ms;    /* what it is given */
 	uint64_t handshake_ends_ms;
 	struct source_set *sources;
 	unsigned timeout_ms;
@@ -275,7 +277,7 @@ static void connect_on_dial(int fd, void *arg)
 
 	c->dial = NULL;
 	if (fd == -ETIMEDOUT) {
-		snprintf(why, sizeof(why), "no answer within %u ms", c->timeout_ms);
+		snprintf(why, sizeof(why), "no answer within %u ms", c->dial_ms);
 		connect_fail(c, fd, "connect to", why);
 		return;
 	}
@@ -296,12 +298,23 @@ static void connect_on_dial(int fd, void *arg)
 	connect_handshake(c);
 }
 
+/* A request waits behind the trial of a card that may be dead: not for long. */
+static unsigned dial_time(const struct connect *c)
+{
+	const struct source_set *sources = c->sources;
+
+	if (sources == NULL || !source_has_failed(sources, c->conn->source) ||
+	    source_least_load(sources, source_families(sources), c->started_ms) == UINT32_MAX)
+		return c->timeout_ms;
+	return c->timeout_ms < TRIAL_MS ? c->timeout_ms : TRIAL_MS;
+}
+
 /* Choose both addresses and dial. */
 static void connect_next(struct connect *c)
 {
 	unsigned families =
 		c->sources != NULL ? source_families(c->sources) : SOURCE_INET | SOURCE_INET6;
-	struct dial_target target = { .timeout_ms = c->timeout_ms };
+	struct dial_target target = { 0 };
 	struct conn *conn = xcalloc(1, sizeof(*conn));
 	char text[CONNECT_TEXT_LEN], addr[ADDR_TEXT_LEN];
 	const struct addr *to;
@@ -333,6 +346,8 @@ static void connect_next(struct connect *c)
 		snprintf(conn->where, sizeof(conn->where), "%s (%s) from %s", c->host, addr,
 			 source_text(c->sources, conn->source));
 	}
+	c->dial_ms = dial_time(c);
+	target.timeout_ms = c->dial_ms;
 	conn->busy = true;
 	r = dial_start(c->parts.base, &target, connect_on_dial, c, &c->dial);
 	if (r != 0)

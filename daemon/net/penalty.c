@@ -18,10 +18,16 @@ unsigned penalty_streak(const struct penalty *p)
 	return atomic_load_explicit(&p->streak, memory_order_relaxed);
 }
 
+uint64_t penalty_left_ms(const struct penalty *p, uint64_t now_ms)
+{
+	uint64_t until = atomic_load_explicit(&p->out_until_ms, memory_order_relaxed);
+
+	return penalty_streak(p) != 0 && until > now_ms ? until - now_ms : 0;
+}
+
 bool penalty_is_out(const struct penalty *p, uint64_t now_ms)
 {
-	return penalty_streak(p) != 0 &&
-	       atomic_load_explicit(&p->out_until_ms, memory_order_relaxed) > now_ms;
+	return penalty_left_ms(p, now_ms) != 0;
 }
 
 bool penalty_claim(struct penalty *p, uint64_t now_ms)

@@ -24,6 +24,8 @@ struct penalty {
 unsigned penalty_streak(const struct penalty *p);
 /* May it be used now?  A true answer promises nothing when several ask: see penalty_claim(). */
 bool penalty_is_out(const struct penalty *p, uint64_t now_ms);
+/* How long nobody should try it yet. */
+uint64_t penalty_left_ms(const struct penalty *p, uint64_t now_ms);
 /*
  * Use it now: true when it is well, or when the caller is the one that may try
  * it after its time was over (it then counts as out for everyone else).

@@ -245,6 +245,11 @@ unsigned source_least_load(const struct source_set *set, unsigned families, uint
 	return least;
 }
 
+bool source_has_failed(const struct source_set *set, unsigned index)
+{
+	return penalty_streak(&set->source[index].penalty) != 0;
+}
+
 void source_connected(struct source_set *set, unsigned index)
 {
 	atomic_fetch_add_explicit(&set->source[index].connections, 1, memory_order_relaxed);
@@ -289,5 +294,6 @@ void source_stats(const struct source_set *set, unsigned index, uint64_t now_ms,
 	ret->connections = atomic_load_explicit(&s->connections, memory_order_relaxed);
 	ret->bytes = atomic_load_explicit(&s->bytes, memory_order_relaxed);
 	ret->errors = atomic_load_explicit(&s->errors, memory_order_relaxed);
-	ret->is_out = penalty_is_out(&s->penalty, now_ms);
+	ret->is_out = source_has_failed(set, index);
+	ret->out_ms = penalty_left_ms(&s->penalty, now_ms);
 }

@@ -36,7 +36,8 @@ struct source_stats {
 	uint64_t connections; /* opened so far */
 	uint64_t bytes;	      /* body bytes received */
 	uint64_t errors;      /* failed connects and broken exchanges */
-	bool is_out;	      /* its connects failed: left out for now */
+	bool is_out;	      /* its last connect failed: it is left out, or on trial */
+	uint64_t out_ms;      /* until one connection may try it; 0: at any time */
 };
 void source_stats(const struct source_set *set, unsigned index, uint64_t now_ms,
 		  struct source_stats *ret);
@@ -61,6 +62,8 @@ unsigned source_load(const struct source_set *set, unsigned index);
 /* The smallest load of an address that is not left out. */
 unsigned source_least_load(const struct source_set *set, unsigned families, uint64_t now_ms);
 
+/* Its last connect failed. */
+bool source_has_failed(const struct source_set *set, unsigned index);
 /* How the connect that source_pick() was for ended; started_ms: when it was picked. */
 void source_connected(struct source_set *set, unsigned index);
 void source_failed(struct source_set *set, unsigned index, uint64_t started_ms, uint64_t now_ms);

@@ -56,7 +56,7 @@ static bool is_out(struct source_set *set, unsigned index, uint64_t now_ms)
 	struct source_stats stats;
 
 	source_stats(set, index, now_ms, &stats);
-	return stats.is_out;
+	return stats.out_ms != 0;
 }
 
 static void test_a_list_is_parsed_with_blanks_around_entries(void **state)
