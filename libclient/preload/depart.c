@@ -21,20 +21,25 @@ static bool survives(const struct departure *d, int fd)
 			      (d->actions != NULL && actions_duplicate(d->actions, fd)));
 }
 
-static bool any_survives(const struct departure *d)
+/* The first that survives: nobody asks about it again. */
+static int first_survivor(const struct departure *d)
 {
 	int fd;
 
 	for (fd = fds_next_of(NULL, 0); fd >= 0; fd = fds_next_of(NULL, fd + 1))
-		if (d->borrowed || survives(d, fd))
-			return true; /* a vfork child has descriptors of its own, which cost more to ask for */
-	return false;
+		if (survives(d, fd))
+			return fd;
+	return -1;
 }
 
 bool depart_begin(struct departure *d)
 {
-	d->borrowed = fds_next_of(NULL, 0) >= 0 && fds_in_vfork_child();
-	d->has_files = any_survives(d);
+	d->first = fds_next_of(NULL, 0);
+	d->borrowed = d->first >= 0 && fds_in_vfork_child();
+	/* A vfork child has descriptors of its own, which cost more to ask for. */
+	if (!d->borrowed)
+		d->first = first_survivor(d);
+	d->has_files = d->first >= 0;
 	if (!d->has_files && (!store_is_attached() || !carry_is_wanted(d->envp)))
 		return false;
 	d->target = d->path != NULL ? target_judge(d->dirfd, d->path, d->flags) : TARGET_BARE;
@@ -144,8 +149,8 @@ void depart_go(const struct departure *d)
 		placeholder_each(escape_in_child, (void *)d);
 		return;
 	}
-	for (fd = fds_next_of(NULL, 0); fd >= 0; fd = fds_next_of(NULL, fd + 1)) {
-		if (!survives(d, fd))
+	for (fd = d->first; fd >= 0; fd = fds_next_of(NULL, fd + 1)) {
+		if ((d->borrowed || fd != d->first) && !survives(d, fd))
 			continue;
 		if (knows) {
 			fds_hand_over(fd, d->borrowed);

@@ -27,6 +27,7 @@ struct departure {
 	const void *actions; /* of posix_spawn: they may duplicate any descriptor; NULL: none */
 	enum target target;
 	bool has_files; /* store descriptors will be the program's */
+	int first;	/* the lowest of them; in a vfork child the lowest that its parent has */
 	bool borrowed;	/* in a vfork child: the table is its parent's */
 };
 

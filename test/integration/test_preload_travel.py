@@ -117,7 +117,7 @@ def test_deciding_costs_few_system_calls(shared):
         last = next(i for i, line in enumerate(lines) if i > first and line.startswith("execve("))
         return last - first
 
-    assert calls(shared.path("lines.txt")) - calls("/etc/hostname") <= 18
+    assert calls(shared.path("lines.txt")) - calls("/etc/hostname") <= 16
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may make a set-user-ID program of another user")
