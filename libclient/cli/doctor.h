@@ -7,6 +7,8 @@
 
 #include <stdint.h>
 
+struct sockaddr;
+
 enum verdict {
 	OK = 0,
 	WARN,
@@ -25,5 +27,8 @@ void doctor_check_sources(struct doctor *d);	 /* HTTP_SOURCE_IP on this node */
 void doctor_check_limits(struct doctor *d);	 /* descriptors, locked memory */
 void doctor_check_userfaultfd(struct doctor *d); /* for lazy mmap */
 void doctor_check_memory(struct doctor *d);	 /* against the cache's size */
+
+/* The index of the card that packets between the two leave by; 0: unknown. */
+unsigned doctor_card_towards(const struct sockaddr *from, const struct sockaddr *to);
 
 #endif

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
+#include <net/if.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,35 +20,84 @@
 
 /* ---- source addresses -------------------------------------------------------------------- */
 
-static bool has_address(const struct ifaddrs *list, const char *text)
+static bool is_address(const struct sockaddr *a, int family, const unsigned char want[16])
 {
-	unsigned char want[16];
-	int family = strchr(text, ':') != NULL ? AF_INET6 : AF_INET;
-
-	if (inet_pton(family, text, want) != 1)
+	if (a == NULL || a->sa_family != family)
 		return false;
-	for (; list != NULL; list = list->ifa_next) {
-		const struct sockaddr *a = list->ifa_addr;
+	if (family == AF_INET)
+		return memcmp(&((const struct sockaddr_in *)(const void *)a)->sin_addr, want, 4) ==
+		       0;
+	return memcmp(&((const struct sockaddr_in6 *)(const void *)a)->sin6_addr, want, 16) == 0;
+}
 
-		if (a == NULL || a->sa_family != family)
-			continue;
-		if (family == AF_INET &&
-		    memcmp(&((const struct sockaddr_in *)(const void *)a)->sin_addr, want, 4) == 0)
-			return true;
-		if (family == AF_INET6 &&
-		    memcmp(&((const struct sockaddr_in6 *)(const void *)a)->sin6_addr, want, 16) ==
-			    0)
-			return true;
+/* The entry of a literal; NULL: this node does not have it.  All of 127/8 is this node. */
+static const struct ifaddrs *find_address(const struct ifaddrs *list, const char *text,
+					  bool *ret_local)
+{
+	int family = strchr(text, ':') != NULL ? AF_INET6 : AF_INET;
+	unsigned char want[16];
+
+	*ret_local = false;
+	if (inet_pton(family, text, want) != 1)
+		return NULL;
+	while (list != NULL && !is_address(list->ifa_addr, family, want))
+		list = list->ifa_next;
+	*ret_local = family == AF_INET && want[0] == 127;
+	return list;
+}
+
+/* An address of the store, of that family. */
+static bool find_store(int family, struct sockaddr_storage *ret)
+{
+	const struct addrinfo hints = { .ai_family = family, .ai_socktype = SOCK_STREAM };
+	const char *endpoint = getenv("OSS_ENDPOINT"), *host;
+	struct addrinfo *found;
+	char name[256];
+
+	if (endpoint == NULL || endpoint[0] == '\0')
+		return false;
+	host = strstr(endpoint, "://");
+	host = host != NULL ? host + 3 : endpoint;
+	if (host[0] == '[')
+		snprintf(name, sizeof(name), "%.*s", (int)strcspn(host + 1, "]"), host + 1);
+	else
+		snprintf(name, sizeof(name), "%.*s", (int)strcspn(host, ":/"), host);
+	if (getaddrinfo(name, NULL, &hints, &found) != 0)
+		return false;
+	memcpy(ret, found->ai_addr, found->ai_addrlen);
+	freeaddrinfo(found);
+	return true;
+}
+
+/* The kernel chooses the card by the destination alone, unless a rule asks for the source. */
+static void check_route(struct doctor *d, const char *text, const struct ifaddrs *own)
+{
+	struct sockaddr_storage store;
+	char leaves_by[IF_NAMESIZE];
+	unsigned card;
+
+	if ((own->ifa_flags & IFF_LOOPBACK) == 0 && find_store(own->ifa_addr->sa_family, &store)) {
+		card = doctor_card_towards(own->ifa_addr, (const struct sockaddr *)&store);
+		if (card != 0 && card != if_nametoindex(own->ifa_name) &&
+		    if_indextoname(card, leaves_by) != NULL) {
+			finding(d, WARN, "source",
+				"%s belongs to %s, but what it sends to the store leaves by %s: "
+				"give it a route of its own (`ip rule add from %s table N`), see "
+				"network.sourceIp in osscd.yaml(5)",
+				text, own->ifa_name, leaves_by, text);
+			return;
+		}
 	}
-	/* All of 127/8 is this node. */
-	return family == AF_INET && want[0] == 127;
+	finding(d, OK, "source", "%s, card %s", text, own->ifa_name);
 }
 
 void doctor_check_sources(struct doctor *d)
 {
 	const char *given = getenv("HTTP_SOURCE_IP");
-	struct ifaddrs *list;
 	char *copy, *one, *save = NULL;
+	const struct ifaddrs *own;
+	struct ifaddrs *list;
+	bool is_local = false;
 
 	if (given == NULL || given[0] == '\0') {
 		finding(d, OK, "source", "HTTP_SOURCE_IP is not set: the kernel chooses");
@@ -60,7 +111,10 @@ void doctor_check_sources(struct doctor *d)
 		return;
 	}
 	for (one = strtok_r(copy, ", ", &save); one != NULL; one = strtok_r(NULL, ", ", &save)) {
-		if (has_address(list, one))
+		own = find_address(list, one, &is_local);
+		if (own != NULL)
+			check_route(d, one, own);
+		else if (is_local)
 			finding(d, OK, "source", "%s", one);
 		else
 			finding(d, FAIL, "source",
