@@ -184,6 +184,11 @@ bool skeleton_rest(int fd, char *buf, size_t cap, const char **ret_rest)
 	ssize_t n;
 
 	top = skeleton_real(&top_len);
+	if (top == NULL) {
+		/* Another process may have made it since: this one could open it by its text. */
+		skeleton_search();
+		top = skeleton_real(&top_len);
+	}
 	if (top == NULL)
 		return false;
 	if (fd == AT_FDCWD)

@@ -67,6 +67,23 @@ def test_a_secondary_that_comes_first_waits_for_the_primary(node):
             assert second.stdout.readline() == TEXT
 
 
+def test_a_secondary_that_began_before_the_directory_lists_it(served):
+    """Ranks start together: the primary makes MODEL_DIR after the others have looked for it."""
+    code = ("import os, sys\nos.path.exists('nothing')\nprint('looked', flush=True)\nsys.stdin.readline()\n"
+            "print(sorted(os.listdir(os.environ['MODEL_DIR'])))")
+    with Daemon(served, prefix="p/many/", key=KEY) as d:
+        second = subprocess.Popen([sys.executable, "-c", code], env=d.preload(2), stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            assert second.stdout.readline() == "looked\n" and not d.model_dir.exists()
+            assert d.run("ls", d.model_dir).stdout.count(b"\n") == 64
+            out, err = second.communicate("go\n", timeout=60)
+            assert out == f"{sorted(str(i) for i in range(64))}\n", err
+        finally:
+            second.kill()
+            second.communicate()
+
+
 def test_a_secondary_waits_no_longer_than_it_was_told(node):
     start = time.monotonic()
     out = node.run("cat", node.path("text"), role=2, env={"OSSC_WAIT_SEC": "1"})
