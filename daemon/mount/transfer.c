@@ -40,6 +40,8 @@ struct transfer {
 	struct oss_retry retry;
 	struct event *timer;
 	uint64_t asked_ms;
+	uint64_t moved_ms; /* when more had come, at a look */
+	uint64_t moved;	   /* bytes there were then */
 	unsigned nr_cuts;
 	TAILQ_ENTRY(transfer) link;
 };
@@ -161,7 +163,8 @@ static void transfer_ask(struct transfer *t)
 	int r;
 
 	t->state = TRANSFER_ASKING;
-	t->asked_ms = clock_ms();
+	t->asked_ms = t->moved_ms = clock_ms();
+	t->moved = 0;
 	atomic_fetch_add(&t->worker->fetch->requests, 1);
 	atomic_fetch_add(&tally_of(t)->requests, 1);
 	r = oss_get_start(t->worker->client, fo->bucket, &range, transfer_on_done, t, &t->get);
@@ -330,7 +333,13 @@ void transfer_judge(struct transfer *t, uint64_t median, uint64_t now_ms)
 	if (t->state != TRANSFER_ASKING || t->nr_cuts == STRAGGLER_CUTS)
 		return;
 	bytes = oss_get_bytes(t->get);
-	if (!straggler_is(median, bytes, now_ms - t->asked_ms))
+	if (bytes != t->moved) {
+		t->moved = bytes;
+		t->moved_ms = now_ms;
+	}
+	/* What has come so far says nothing of a card that is dead since. */
+	if (!straggler_is(median, bytes, now_ms - t->asked_ms) &&
+	    !straggler_is(median, 0, now_ms - t->moved_ms))
 		return;
 	t->nr_cuts++;
 	oss_get_cancel(t->get);
