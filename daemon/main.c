@@ -300,6 +300,18 @@ static const char *or_null(const char *s)
 	return s[0] != '\0' ? s : NULL;
 }
 
+/* Each open object takes two descriptors; an eighth is for connections and clients. */
+static unsigned objects_most(unsigned wanted)
+{
+	struct rlimit files;
+	rlim_t most;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == -1 || files.rlim_cur == RLIM_INFINITY)
+		return wanted;
+	most = (files.rlim_cur - files.rlim_cur / 8) / 2;
+	return most < wanted ? (unsigned)most : wanted;
+}
+
 static void fill_cache_conf(const struct settings *s, struct cache_conf *ret)
 {
 	static_assert(SETTINGS_VERIFY_OFF == (int)VERIFY_OFF &&
@@ -310,7 +322,7 @@ static void fill_cache_conf(const struct settings *s, struct cache_conf *ret)
 		.size = s->cache.size,
 		.chunk_shift = (unsigned)__builtin_ctzll(s->cache.chunk_size),
 		.expire_ms = s->cache.expire_sec * 1000,
-		.max_objects = s->cache.max_objects,
+		.max_objects = objects_most(s->cache.max_objects),
 		.verify = (enum verify_mode)s->cache.verify,
 	};
 }
@@ -339,10 +351,12 @@ static int make_home(const struct daemon *d, const char **ret_dir)
 static void fill_mounts_conf(const struct settings *s, struct mounts_conf *ret)
 {
 	unsigned cpus = nr_cpus(), listings = s->mount.list_vcpus * s->mount.list_workers;
+	unsigned threads = s->mount.prefetch_vcpus < cpus ? s->mount.prefetch_vcpus : cpus;
+	unsigned ranges = s->mount.prefetch_vcpus * s->mount.prefetch_workers;
 
 	*ret = (struct mounts_conf){
-		.ranges_per_worker = s->mount.prefetch_workers,
-		.nr_workers = s->mount.prefetch_vcpus < cpus ? s->mount.prefetch_vcpus : cpus,
+		.ranges_per_worker = (ranges + threads - 1) / threads,
+		.nr_workers = threads,
 		.list_concurrency =
 			listings < LIST_CONCURRENCY_MAX ? listings : LIST_CONCURRENCY_MAX,
 		.refresh_ms = s->mount.refresh_sec * 1000,

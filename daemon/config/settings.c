@@ -178,7 +178,8 @@ static const struct conf_key mount_keys[] = {
 		.min = 1,
 		.max = 256,
 		.flags = CONF_RELOAD,
-		.doc = "Range requests in flight a network thread.",
+		.doc = "Range requests in flight for each of prefetch.vcpus, fewer where more "
+		       "bring nothing; where there are fewer threads, more a thread.",
 	},
 	{
 		.name = "fastList.vcpus",

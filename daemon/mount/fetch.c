@@ -19,10 +19,10 @@
 
 #define KEEPALIVE_MS 45000 /* stores close what is idle for a minute */
 
-void fetch_object_init(struct fetch_object *fo, struct object *o, uint32_t nr_chunks,
-		       struct oss_bucket *bucket)
+void fetch_object_init(struct fetch_object *fo, struct object *o, struct oss_bucket *bucket,
+		       struct fetchq_lane *lane)
 {
-	fetchq_entry_init(&fo->entry, o, nr_chunks);
+	fetchq_entry_init(&fo->entry, o, object_nr_chunks(o), lane);
 	/* TLS is worth a second thread: most of its work is done before the memory file. */
 	fo->entry.one_writer = !oss_bucket_endpoint(bucket)->tls;
 	fo->bucket = oss_bucket_ref(bucket);
@@ -172,7 +172,7 @@ static int start_worker(struct fetch *f, unsigned index)
 		 * One worker may have all, see fetchq_conf; and requests that were cut
 		 * leave their connection a moment later.
 		 */
-		.max_connections = f->conf.slots * f->conf.nr_workers + 2,
+		.max_connections = f->conf.slots * f->conf.nr_workers + f->conf.slots / 32 + 4,
 		.tls_ca_file = f->tls_ca_file,
 	};
 	char name[16];

@@ -45,8 +45,8 @@ struct fetch_object {
 	struct fetch_tally tally;
 };
 
-void fetch_object_init(struct fetch_object *fo, struct object *o, uint32_t nr_chunks,
-		       struct oss_bucket *bucket);
+void fetch_object_init(struct fetch_object *fo, struct object *o, struct oss_bucket *bucket,
+		       struct fetchq_lane *lane);
 void fetch_object_fini(struct fetch_object *fo); /* any thread */
 
 struct fetch_conf {

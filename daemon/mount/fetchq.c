@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/chunktab.h"
+#include "common/clock.h"
 #include "daemon/base/xalloc.h"
 #include "daemon/mount/fetchq_internal.h"
 
@@ -21,10 +22,10 @@ static void drop(struct object *o)
 
 /* ---- waking ------------------------------------------------------------------- */
 
-/* Slots kept free for demand: a reader does not wait for the end of what nobody asked for. */
-static unsigned reserve_of(const struct fetchq *q)
+/* Slots for demand alone: a reader does not wait for the end of what nobody asked for. */
+static unsigned nr_extra(const struct fetchq *q)
 {
-	return q->conf.slots >= 4 ? 1 : 0;
+	return q->conf.slots >= 4 ? 1 + q->conf.slots / 32 : 0;
 }
 
 /*
@@ -35,23 +36,27 @@ static unsigned reserve_of(const struct fetchq *q)
 static const struct fetchq_entry *lonely_locked(const struct fetchq *q)
 {
 	const struct fetchq_entry *only = NULL, *e;
+	const struct fetchq_lane *l;
 	enum fetch_class list;
 
-	for (list = FETCH_DEMAND; list < FETCH_NR_CLASSES; list++) {
-		e = TAILQ_FIRST(&q->lists[list]);
-		if (e == NULL)
-			continue;
-		if (!e->one_writer || (only != NULL && e != only) ||
-		    TAILQ_NEXT(e, links[list]) != NULL)
-			return NULL;
-		only = e;
+	LIST_FOREACH(l, &q->lanes, link)
+	{
+		for (list = FETCH_DEMAND; list < FETCH_NR_CLASSES; list++) {
+			e = TAILQ_FIRST(&l->lists[list]);
+			if (e == NULL)
+				continue;
+			if (!e->one_writer || (only != NULL && e != only) ||
+			    TAILQ_NEXT(e, links[list]) != NULL)
+				return NULL;
+			only = e;
+		}
 	}
 	return only;
 }
 
-static unsigned free_slots(const struct fetchq *q, unsigned worker, bool for_demand)
+static unsigned free_slots(const struct fetchq *q, const struct fetchq_entry *lonely,
+			   unsigned worker, bool for_demand)
 {
-	const struct fetchq_entry *lonely = lonely_locked(q);
 	unsigned used = q->slots[worker].in_flight, most = q->conf.slots;
 
 	if (lonely != NULL && lonely->home != 0 && lonely->home != worker + 1)
@@ -60,47 +65,85 @@ static unsigned free_slots(const struct fetchq *q, unsigned worker, bool for_dem
 		most *= q->conf.nr_workers;
 		used = q->nr_in_flight;
 	}
-	most -= for_demand ? 0 : reserve_of(q);
+	most += for_demand ? nr_extra(q) : 0;
 	return used < most ? most - used : 0;
 }
 
-/* Chunks that may be taken now, as far as the cache is known to have room. */
-static uint64_t nr_ready_locked(const struct fetchq *q)
-{
-	uint64_t nr = 0;
+/* What there is to do for workers that sleep. */
+struct need {
+	const struct fetchq_entry *lonely;
+	bool has_demand; /* that may be taken now */
+	uint64_t work;	 /* chunks that may be taken now, and work that may go on */
+};
 
-	if (q->blocked_from > FETCH_DEMAND)
-		nr += q->nr[FETCH_DEMAND];
-	if (q->blocked_from > FETCH_READAHEAD)
-		nr += q->nr[FETCH_READAHEAD] + q->nr_opened;
-	if (q->blocked_from > FETCH_PREFETCH)
-		nr += q->nr[FETCH_PREFETCH] - q->nr_opened;
-	return q->tight && nr > 1 ? 1 : nr;
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
 }
 
-static unsigned nr_waiting_locked(const struct fetchq *q)
+static struct need look_locked(const struct fetchq *q)
 {
-	unsigned i, nr = 0;
+	struct need n = { .lonely = lonely_locked(q) };
+	const struct fetchq_lane *l;
+	uint64_t fresh = 0;
 
-	for (i = 0; i < q->conf.nr_workers; i++)
-		nr += q->slots[i].refused;
+	LIST_FOREACH(l, &q->lanes, link)
+	{
+		unsigned leave = throttle_free(&l->throttle, false), go_on;
+		uint64_t demand = 0, other = 0;
+
+		/* As far as the cache is known to have room. */
+		if (q->blocked_from > FETCH_DEMAND)
+			demand = least(l->nr[FETCH_DEMAND], throttle_free(&l->throttle, true));
+		if (q->blocked_from > FETCH_READAHEAD)
+			other += l->nr[FETCH_READAHEAD] + l->nr_opened;
+		if (q->blocked_from > FETCH_PREFETCH)
+			other += l->nr[FETCH_PREFETCH] - l->nr_opened;
+		go_on = (unsigned)least(leave, l->nr_refused);
+		fresh += demand + least(other, leave - go_on);
+		n.work += go_on;
+		n.has_demand |= demand != 0;
+	}
+	n.work += q->tight ? least(fresh, 1) : fresh;
+	return n;
+}
+
+/* Work of this worker that waits for leave and would get it. */
+static unsigned nr_resumable(const struct fetchq *q, unsigned worker)
+{
+	const struct fetchq_lane *l;
+	unsigned nr = 0;
+
+	LIST_FOREACH(l, &q->lanes, link)
+	{
+		if (l->refused[worker] != 0)
+			nr += (unsigned)least(l->refused[worker],
+					      throttle_free(&l->throttle, false));
+	}
 	return nr;
 }
 
 /* The worker to wake next: who waits for leave, then who has the fewest in flight. */
-static unsigned next_sleeper_locked(const struct fetchq *q, bool has_demand)
+static unsigned next_sleeper_locked(const struct fetchq *q, const struct need *n,
+				    unsigned *ret_capacity)
 {
-	unsigned best = NO_WORKER, i;
+	unsigned best = NO_WORKER, i, resumable, best_resumable = 0;
 
 	for (i = 0; i < q->conf.nr_workers; i++) {
-		const struct slots *s = &q->slots[i], *b = &q->slots[best == NO_WORKER ? i : best];
-
-		if (s->woken || (s->refused == 0 && free_slots(q, i, has_demand) == 0))
+		if (q->slots[i].woken)
 			continue;
-		if (best == NO_WORKER || (s->refused != 0) > (b->refused != 0) ||
-		    ((s->refused != 0) == (b->refused != 0) && s->in_flight < b->in_flight))
+		resumable = nr_resumable(q, i);
+		if (resumable == 0 && free_slots(q, n->lonely, i, n->has_demand) == 0)
+			continue;
+		if (best == NO_WORKER || (resumable != 0) > (best_resumable != 0) ||
+		    ((resumable != 0) == (best_resumable != 0) &&
+		     q->slots[i].in_flight < q->slots[best].in_flight)) {
 			best = i;
+			best_resumable = resumable;
+		}
 	}
+	if (best != NO_WORKER)
+		*ret_capacity = best_resumable + free_slots(q, n->lonely, best, n->has_demand);
 	return best;
 }
 
@@ -110,27 +153,25 @@ static unsigned next_sleeper_locked(const struct fetchq *q, bool has_demand)
  */
 static void unlock_and_wake(struct fetchq *q)
 {
-	const bool has_demand = q->nr[FETCH_DEMAND] != 0 && q->blocked_from > FETCH_DEMAND;
-	uint64_t work = nr_ready_locked(q) + nr_waiting_locked(q), capacity = 0;
-	unsigned leave = throttle_free(&q->throttle), i, worker;
+	const struct need n = look_locked(q);
 	bool notice = !q->is_told && !TAILQ_EMPTY(&q->notices);
 	bool wake[FETCHQ_WORKERS_MAX];
+	unsigned i, worker, more = 0;
+	uint64_t capacity = 0;
 
-	if (work > leave)
-		work = leave;
-	memset(wake, 0, sizeof(wake));
+	memset(wake, 0, q->conf.nr_workers * sizeof(wake[0]));
 	if (notice)
 		q->is_told = true;
-	for (i = 0; i < q->conf.nr_workers; i++)
+	for (i = 0; i < q->conf.nr_workers && capacity < n.work; i++)
 		if (q->slots[i].woken)
-			capacity += q->slots[i].refused + free_slots(q, i, has_demand);
-	while (work > capacity) {
-		worker = next_sleeper_locked(q, has_demand);
+			capacity += nr_resumable(q, i) + free_slots(q, n.lonely, i, n.has_demand);
+	while (n.work > capacity) {
+		worker = next_sleeper_locked(q, &n, &more);
 		if (worker == NO_WORKER)
 			break;
 		q->slots[worker].woken = true;
 		wake[worker] = true;
-		capacity += q->slots[worker].refused + free_slots(q, worker, has_demand);
+		capacity += more;
 	}
 	pthread_mutex_unlock(&q->lock);
 
@@ -151,7 +192,7 @@ void fetchq_demand(struct fetchq *q, struct fetchq_entry *e, uint32_t chunk)
 		return;
 	object_ref(e->object);
 	pthread_mutex_lock(&q->lock);
-	fetchq_add_demand_locked(q, e, chunk, false);
+	fetchq_add_demand_locked(e, chunk, false);
 	spare = fetchq_hold_locked(e);
 	unlock_and_wake(q);
 	drop(spare);
@@ -167,9 +208,9 @@ void fetchq_readahead(struct fetchq *q, struct fetchq_entry *e, uint32_t first, 
 		return;
 	object_ref(e->object);
 	pthread_mutex_lock(&q->lock);
-	fetchq_add_range_locked(q, e, (struct fetchq_range){ first, end }, false);
+	fetchq_add_range_locked(e, (struct fetchq_range){ first, end }, false);
 	if (!e->listed[FETCH_READAHEAD])
-		fetchq_list_locked(q, e, FETCH_READAHEAD, false);
+		fetchq_list_locked(e, FETCH_READAHEAD, false);
 	spare = fetchq_hold_locked(e);
 	unlock_and_wake(q);
 	drop(spare);
@@ -187,9 +228,9 @@ void fetchq_prefetch(struct fetchq *q, struct fetchq_entry *e, bool in_front, co
 		fetchq_notice_locked(q, e);
 	} else {
 		if (!e->listed[FETCH_PREFETCH])
-			fetchq_count_prefetch_locked(q, e, e->end - e->next);
+			fetchq_count_prefetch_locked(e, e->end - e->next);
 		if (in_front || !e->listed[FETCH_PREFETCH])
-			fetchq_list_locked(q, e, FETCH_PREFETCH, in_front);
+			fetchq_list_locked(e, FETCH_PREFETCH, in_front);
 	}
 	spare = fetchq_hold_locked(e);
 	unlock_and_wake(q);
@@ -201,7 +242,7 @@ void fetchq_prefetch_stop(struct fetchq *q, struct fetchq_entry *e)
 	struct object *gone;
 
 	pthread_mutex_lock(&q->lock);
-	fetchq_drop_prefetch_locked(q, e);
+	fetchq_drop_prefetch_locked(e);
 	gone = fetchq_let_go_locked(e);
 	unlock_and_wake(q);
 	drop(gone);
@@ -211,7 +252,7 @@ void fetchq_set_opened(struct fetchq *q, struct fetchq_entry *e)
 {
 	pthread_mutex_lock(&q->lock);
 	if (!e->opened && e->listed[FETCH_PREFETCH])
-		q->nr_opened += e->end - e->next;
+		e->lane->nr_opened += e->end - e->next;
 	e->opened = true;
 	unlock_and_wake(q);
 }
@@ -222,9 +263,9 @@ void fetchq_forget(struct fetchq *q, struct fetchq_entry *e)
 
 	pthread_mutex_lock(&q->lock);
 	while (e->first != NULL)
-		fetchq_pop_demand_locked(q, e);
-	fetchq_drop_ranges_locked(q, e);
-	fetchq_drop_prefetch_locked(q, e);
+		fetchq_pop_demand_locked(e);
+	fetchq_drop_ranges_locked(e);
+	fetchq_drop_prefetch_locked(e);
 	gone = fetchq_let_go_locked(e);
 	unlock_and_wake(q);
 	drop(gone);
@@ -235,8 +276,8 @@ void fetchq_forget_ahead(struct fetchq *q, struct fetchq_entry *e)
 	struct object *gone;
 
 	pthread_mutex_lock(&q->lock);
-	fetchq_drop_ranges_locked(q, e);
-	fetchq_drop_prefetch_locked(q, e);
+	fetchq_drop_ranges_locked(e);
+	fetchq_drop_prefetch_locked(e);
 	gone = fetchq_let_go_locked(e);
 	unlock_and_wake(q);
 	drop(gone);
@@ -268,15 +309,15 @@ static enum fetch_class class_of(const struct fetchq_entry *e, enum fetch_class 
  * Fills are spread over objects, because one memory file takes one writer at a
  * time; a worker stays with the objects that it began.
  */
-static struct fetchq_entry *choose_locked(const struct fetchq *q, enum fetch_class list,
-					  unsigned worker)
+static struct fetchq_entry *choose_locked(const struct fetchq *q, const struct fetchq_lane *l,
+					  enum fetch_class list, unsigned worker)
 {
 	unsigned wide = list == FETCH_PREFETCH ? PREFETCH_WIDE : SCAN_MOST;
 	unsigned best_cost = UINT32_MAX, nr = 0, nr_fit = 0, nr_lines = 0, i;
 	const void *lines[SCAN_MOST];
 	struct fetchq_entry *e, *best = NULL;
 
-	TAILQ_FOREACH(e, &q->lists[list], links[list])
+	TAILQ_FOREACH(e, &l->lists[list], links[list])
 	{
 		unsigned cost;
 
@@ -303,53 +344,95 @@ static struct fetchq_entry *choose_locked(const struct fetchq *q, enum fetch_cla
 	return best;
 }
 
-static bool find_work_locked(struct fetchq *q, unsigned worker, enum fetch_class last,
-			     struct fetchq_work *w, struct object **ret_gone)
+static bool take_of_lane_locked(struct fetchq *q, struct fetchq_lane *l, unsigned worker,
+				struct fetchq_work *w, struct object **ret_gone)
 {
-	enum fetch_class list;
-	struct fetchq_entry *e;
+	struct fetchq_entry *e = choose_locked(q, l, w->list, worker);
 
-	for (list = FETCH_DEMAND; list <= last; list++) {
-		if (free_slots(q, worker, list == FETCH_DEMAND) == 0)
-			break;
-		while ((e = choose_locked(q, list, worker)) != NULL) {
-			if (fetchq_pop_locked(q, e, list, &w->chunk)) {
-				w->entry = e;
-				w->object = e->object;
-				w->list = list;
-				w->class = class_of(e, list);
-				return true;
-			}
-			/* It had nothing left, and may be done with. */
-			*ret_gone = fetchq_let_go_locked(e);
-			if (*ret_gone != NULL)
-				return false;
+	while (e != NULL) {
+		if (fetchq_pop_locked(q, e, w->list, &w->chunk)) {
+			w->entry = e;
+			w->object = e->object;
+			w->class = class_of(e, w->list);
+			return true;
 		}
+		/* It had nothing left, and may be done with. */
+		*ret_gone = fetchq_let_go_locked(e);
+		if (*ret_gone != NULL)
+			return false;
+		e = choose_locked(q, l, w->list, worker);
 	}
 	return false;
 }
 
-static void leave_locked(struct fetchq *q, struct fetchq_work *w)
+/* Work of these classes, of the lane whose turn it is. */
+static bool find_class_locked(struct fetchq *q, unsigned worker, enum fetch_class first,
+			      enum fetch_class last, struct fetchq_work *w,
+			      struct object **ret_gone)
+{
+	const uint64_t search = ++q->nr_searches;
+	struct fetchq_lane *l;
+
+	if (free_slots(q, lonely_locked(q), worker, last == FETCH_DEMAND) == 0)
+		return false;
+	while ((l = fetchq_next_lane_locked(q, first, last, search)) != NULL) {
+		for (w->list = first; w->list <= last; w->list++)
+			if (take_of_lane_locked(q, l, worker, w, ret_gone) || *ret_gone != NULL)
+				return *ret_gone == NULL;
+	}
+	return false;
+}
+
+static bool find_work_locked(struct fetchq *q, unsigned worker, enum fetch_class last,
+			     struct fetchq_work *w, struct object **ret_gone)
+{
+	if (find_class_locked(q, worker, FETCH_DEMAND, FETCH_DEMAND, w, ret_gone))
+		return true;
+	return last != FETCH_DEMAND && *ret_gone == NULL &&
+	       find_class_locked(q, worker, FETCH_READAHEAD, last, w, ret_gone);
+}
+
+static struct throttle *throttle_of(const struct fetchq_work *w)
+{
+	return &w->entry->lane->throttle;
+}
+
+static bool enter_locked(struct fetchq_work *w)
+{
+	w->has_leave =
+		throttle_enter(throttle_of(w), w->list == FETCH_DEMAND, clock_ms(), &w->epoch);
+	return w->has_leave;
+}
+
+static void leave_locked(struct fetchq_work *w)
 {
 	if (w->has_leave)
-		throttle_leave(&q->throttle);
+		throttle_leave(throttle_of(w));
 	w->has_leave = false;
 }
 
 static void begin_locked(struct fetchq *q, unsigned worker, struct fetchq_work *w)
 {
-	w->has_leave = throttle_enter(&q->throttle, &w->epoch);
+	struct fetchq_lane *l = w->entry->lane;
+
+	enter_locked(w);
 	w->room = q->room;
 	w->entry->in_flight++;
 	if (w->entry->home == 0)
 		w->entry->home = worker + 1;
+	l->in_flight++;
+	l->user->in_flight++;
 	q->slots[worker].in_flight++;
 	q->nr_in_flight++;
 }
 
 static void finish_locked(struct fetchq *q, unsigned worker, struct fetchq_work *w)
 {
-	leave_locked(q, w);
+	struct fetchq_lane *l = w->entry->lane;
+
+	leave_locked(w);
+	l->in_flight--;
+	l->user->in_flight--;
 	q->slots[worker].in_flight--;
 	q->nr_in_flight--;
 	if (--w->entry->in_flight == 0)
@@ -367,15 +450,15 @@ static bool take_any(struct fetchq *q, unsigned worker, enum fetch_class last,
 		gone = NULL;
 		found = false;
 		pthread_mutex_lock(&q->lock);
-		if (throttle_free(&q->throttle) != 0)
-			found = find_work_locked(q, worker, last, w, &gone);
+		found = find_work_locked(q, worker, last, w, &gone);
 		if (found) {
 			begin_locked(q, worker, w);
 			pthread_mutex_unlock(&q->lock);
 			break;
 		}
 		/* This one is full; what is left is for others. */
-		if (last == FETCH_PREFETCH && gone == NULL && free_slots(q, worker, true) == 0)
+		if (last == FETCH_PREFETCH && gone == NULL &&
+		    free_slots(q, lonely_locked(q), worker, true) == 0)
 			q->tight = false;
 		unlock_and_wake(q);
 		drop(gone);
@@ -393,7 +476,7 @@ bool fetchq_take(struct fetchq *q, unsigned worker, enum fetch_class last,
 			*ret_work = w;
 			return true;
 		}
-		fetchq_finish(q, worker, &w, false);
+		fetchq_finish(q, worker, &w, 0);
 	}
 	return false;
 }
@@ -407,24 +490,23 @@ void fetchq_put_back(struct fetchq *q, unsigned worker, struct fetchq_work *w)
 	finish_locked(q, worker, w);
 	switch (w->list) {
 	case FETCH_DEMAND:
-		fetchq_add_demand_locked(q, e, w->chunk, true);
+		fetchq_add_demand_locked(e, w->chunk, true);
 		break;
 	case FETCH_READAHEAD:
-		fetchq_add_range_locked(q, e, (struct fetchq_range){ w->chunk, w->chunk + 1 },
-					true);
+		fetchq_add_range_locked(e, (struct fetchq_range){ w->chunk, w->chunk + 1 }, true);
 		if (!e->listed[FETCH_READAHEAD])
-			fetchq_list_locked(q, e, FETCH_READAHEAD, true);
+			fetchq_list_locked(e, FETCH_READAHEAD, true);
 		break;
 	case FETCH_PREFETCH:
 	case FETCH_NR_CLASSES:
 		/* What others took behind it is skipped when its turn comes again. */
 		if (e->listed[FETCH_PREFETCH])
-			fetchq_count_prefetch_locked(q, e, -(int64_t)(e->end - e->next));
+			fetchq_count_prefetch_locked(e, -(int64_t)(e->end - e->next));
 		if (w->chunk < e->next)
 			e->next = w->chunk;
-		fetchq_count_prefetch_locked(q, e, e->end - e->next);
+		fetchq_count_prefetch_locked(e, e->end - e->next);
 		if (!e->listed[FETCH_PREFETCH])
-			fetchq_list_locked(q, e, FETCH_PREFETCH, true);
+			fetchq_list_locked(e, FETCH_PREFETCH, true);
 		e->through = false;
 		break;
 	}
@@ -435,14 +517,14 @@ void fetchq_put_back(struct fetchq *q, unsigned worker, struct fetchq_work *w)
 	unlock_and_wake(q);
 }
 
-void fetchq_finish(struct fetchq *q, unsigned worker, struct fetchq_work *w, bool good)
+void fetchq_finish(struct fetchq *q, unsigned worker, struct fetchq_work *w, uint64_t bytes)
 {
 	struct object *gone;
 
 	pthread_mutex_lock(&q->lock);
 	finish_locked(q, worker, w);
-	if (good)
-		throttle_good(&q->throttle);
+	if (bytes != 0)
+		throttle_good(throttle_of(w), bytes, clock_ms());
 	gone = fetchq_let_go_locked(w->entry);
 	/* The worker takes again now, and wakes others where that leaves work. */
 	pthread_mutex_unlock(&q->lock);
@@ -452,8 +534,14 @@ void fetchq_finish(struct fetchq *q, unsigned worker, struct fetchq_work *w, boo
 void fetchq_pause(struct fetchq *q, struct fetchq_work *w)
 {
 	pthread_mutex_lock(&q->lock);
-	leave_locked(q, w);
+	leave_locked(w);
 	pthread_mutex_unlock(&q->lock);
+}
+
+static void count_refused_locked(unsigned worker, const struct fetchq_work *w, int nr)
+{
+	w->entry->lane->refused[worker] += (unsigned)nr;
+	w->entry->lane->nr_refused += (unsigned)nr;
 }
 
 bool fetchq_resume(struct fetchq *q, unsigned worker, struct fetchq_work *w, bool was_refused)
@@ -461,27 +549,24 @@ bool fetchq_resume(struct fetchq *q, unsigned worker, struct fetchq_work *w, boo
 	bool ok;
 
 	pthread_mutex_lock(&q->lock);
-	ok = throttle_enter(&q->throttle, &w->epoch);
-	w->has_leave = ok;
-	if (ok && was_refused)
-		q->slots[worker].refused--;
-	if (!ok && !was_refused)
-		q->slots[worker].refused++;
+	ok = enter_locked(w);
+	if (ok == was_refused)
+		count_refused_locked(worker, w, ok ? -1 : 1);
 	pthread_mutex_unlock(&q->lock);
 	return ok;
 }
 
-void fetchq_unrefuse(struct fetchq *q, unsigned worker)
+void fetchq_unrefuse(struct fetchq *q, unsigned worker, const struct fetchq_work *w)
 {
 	pthread_mutex_lock(&q->lock);
-	q->slots[worker].refused--;
+	count_refused_locked(worker, w, -1);
 	pthread_mutex_unlock(&q->lock);
 }
 
 void fetchq_slow(struct fetchq *q, const struct fetchq_work *w)
 {
 	pthread_mutex_lock(&q->lock);
-	throttle_slow(&q->throttle, w->epoch);
+	throttle_slow(throttle_of(w), w->epoch, clock_ms());
 	pthread_mutex_unlock(&q->lock);
 }
 
@@ -533,12 +618,23 @@ void fetchq_notice_done(struct fetchq *q, const struct fetchq_notice *n)
 
 void fetchq_stats(struct fetchq *q, struct fetchq_stats *ret)
 {
+	const struct fetchq_lane *l;
+	int i;
+
+	*ret = (struct fetchq_stats){ 0 };
 	pthread_mutex_lock(&q->lock);
-	memcpy(ret->queued, q->nr, sizeof(ret->queued));
-	ret->in_flight = q->nr_in_flight;
-	ret->limit = q->throttle.limit;
 	ret->nr_slots = q->conf.nr_workers * q->conf.slots;
+	ret->in_flight = q->nr_in_flight;
+	LIST_FOREACH(l, &q->lanes, link)
+	{
+		for (i = 0; i < FETCH_NR_CLASSES; i++)
+			ret->queued[i] += l->nr[i];
+		if (l->in_flight != 0)
+			ret->limit += l->throttle.limit;
+	}
 	pthread_mutex_unlock(&q->lock);
+	if (ret->limit == 0 || ret->limit > ret->nr_slots)
+		ret->limit = ret->nr_slots;
 }
 
 unsigned fetchq_in_flight(struct fetchq *q, const struct fetchq_entry *e)
@@ -556,7 +652,7 @@ unsigned fetchq_in_flight(struct fetchq *q, const struct fetchq_entry *e)
 int fetchq_new(const struct fetchq_conf *conf, struct fetchq **ret_queue)
 {
 	struct fetchq *q = xcalloc(1, sizeof(*q) + conf->nr_workers * sizeof(q->slots[0]));
-	int i, r;
+	int r;
 
 	BUG_ON(conf->nr_workers == 0 || conf->nr_workers > FETCHQ_WORKERS_MAX || conf->slots == 0);
 	r = -pthread_mutex_init(&q->lock, NULL);
@@ -566,19 +662,21 @@ int fetchq_new(const struct fetchq_conf *conf, struct fetchq **ret_queue)
 	}
 	q->conf = *conf;
 	q->blocked_from = FETCH_NR_CLASSES;
-	for (i = 0; i < FETCH_NR_CLASSES; i++)
-		TAILQ_INIT(&q->lists[i]);
+	LIST_INIT(&q->lanes);
+	LIST_INIT(&q->users);
 	TAILQ_INIT(&q->notices);
-	throttle_init(&q->throttle, conf->nr_workers * conf->slots);
 	*ret_queue = q;
 	return 0;
 }
 
 void fetchq_set_slots(struct fetchq *q, unsigned slots)
 {
+	struct fetchq_lane *l;
+
 	pthread_mutex_lock(&q->lock);
 	q->conf.slots = slots;
-	throttle_set_max(&q->throttle, slots * q->conf.nr_workers);
+	LIST_FOREACH(l, &q->lanes, link)
+	throttle_set_max(&l->throttle, slots * q->conf.nr_workers);
 	unlock_and_wake(q);
 }
 
@@ -586,17 +684,20 @@ void fetchq_free(struct fetchq *q)
 {
 	struct fetchq_notice notice;
 	struct fetchq_entry *e;
+	struct fetchq_lane *l;
 	int i;
 
 	if (q == NULL)
 		return;
 	while (fetchq_next_notice(q, &notice))
 		fetchq_notice_done(q, &notice);
+	LIST_FOREACH(l, &q->lanes, link)
 	for (i = 0; i < FETCH_NR_CLASSES; i++)
-		while ((e = TAILQ_FIRST(&q->lists[i])) != NULL)
+		while ((e = TAILQ_FIRST(&l->lists[i])) != NULL)
 			fetchq_forget(q, e);
 	while (fetchq_next_notice(q, &notice))
 		fetchq_notice_done(q, &notice);
+	fetchq_drop_lanes(q);
 	pthread_mutex_destroy(&q->lock);
 	free(q);
 }

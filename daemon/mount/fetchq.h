@@ -1,7 +1,8 @@
 /*
  * fetchq.h - the queue of chunks to download: demand before readahead before
- * prefetch, one entry an object, cursors instead of long lists, and who of the
- * workers is to be woken.  Starts no download and evicts nothing.
+ * prefetch, one lane for each user and store, one entry an object, cursors
+ * instead of long lists, and who of the workers is to be woken.  Starts no
+ * download and evicts nothing.
  *
  * Threads: any; one lock inside, never held while `wake` or `notice` run, nor
  * while the cache is called: its calls run callbacks that come back here.
@@ -12,10 +13,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
+#include <sys/types.h>
 
 #include "daemon/cache/cache.h"
 
 struct fetchq;
+struct fetchq_lane;
 
 #define FETCHQ_WORKERS_MAX 256
 #define FETCHQ_RANGES	   8 /* of readahead, waiting, of one object */
@@ -29,7 +32,8 @@ struct fetchq_range {
  * it is part of.  All members are the queue's own.
  */
 struct fetchq_entry {
-	struct object *object; /* a reference only while `held` */
+	struct object *object;	  /* a reference only while `held` */
+	struct fetchq_lane *lane; /* a reference */
 	uint32_t nr_chunks;
 	bool held; /* while anything below is queued, taken or told */
 	bool opened;
@@ -55,7 +59,8 @@ struct fetchq_entry {
 
 struct fetchq_conf {
 	unsigned nr_workers;
-	unsigned slots; /* of each worker; an object that is alone gets all of them on one worker */
+	/* Of each worker, and a few more for demand; who is alone gets all of them on one worker. */
+	unsigned slots;
 	/* Worker `worker` is to call fetchq_awake() and take; from any thread. */
 	void (*wake)(unsigned worker, void *arg);
 	/* fetchq_next_notice() has something; from any thread. */
@@ -68,7 +73,17 @@ int fetchq_new(const struct fetchq_conf *conf, struct fetchq **ret_queue);
 void fetchq_free(struct fetchq *q);
 void fetchq_set_slots(struct fetchq *q, unsigned slots);
 
-void fetchq_entry_init(struct fetchq_entry *e, struct object *o, uint32_t nr_chunks);
+/*
+ * The lane of a user's requests to a store, however it is named; a reference.
+ * Slots are shared out fairly among users, and what a store cannot bear is the
+ * affair of its lane only.
+ */
+struct fetchq_lane *fetchq_lane_get(struct fetchq *q, uid_t user, const char *store);
+struct fetchq_lane *fetchq_lane_ref(struct fetchq_lane *l);
+void fetchq_lane_unref(struct fetchq_lane *l); /* NULL is fine; also after the queue's end */
+
+void fetchq_entry_init(struct fetchq_entry *e, struct object *o, uint32_t nr_chunks,
+		       struct fetchq_lane *lane);
 /* When the object is freed: nothing of it is queued then. */
 void fetchq_entry_fini(struct fetchq_entry *e);
 
@@ -112,14 +127,14 @@ bool fetchq_take(struct fetchq *q, unsigned worker, enum fetch_class last,
 		 struct fetchq_work *ret_work);
 /* The cache had no room for it: back to its place, to wait for fetchq_room(). */
 void fetchq_put_back(struct fetchq *q, unsigned worker, struct fetchq_work *w);
-/* It has ended, well or not; the slot is free. */
-void fetchq_finish(struct fetchq *q, unsigned worker, struct fetchq_work *w, bool good);
+/* It has ended and brought so many bytes (0: it did not end well); the slot is free. */
+void fetchq_finish(struct fetchq *q, unsigned worker, struct fetchq_work *w, uint64_t bytes);
 /* No request is under way for it now, but it keeps its slot. */
 void fetchq_pause(struct fetchq *q, struct fetchq_work *w);
 /* False: the store is to be spared; the worker is woken when to ask again. */
 bool fetchq_resume(struct fetchq *q, unsigned worker, struct fetchq_work *w, bool was_refused);
 /* One that was refused a resume has ended. */
-void fetchq_unrefuse(struct fetchq *q, unsigned worker);
+void fetchq_unrefuse(struct fetchq *q, unsigned worker, const struct fetchq_work *w);
 /* The store asked to slow down. */
 void fetchq_slow(struct fetchq *q, const struct fetchq_work *w);
 
@@ -140,7 +155,7 @@ void fetchq_notice_done(struct fetchq *q, const struct fetchq_notice *n);
 struct fetchq_stats {
 	uint64_t queued[FETCH_NR_CLASSES];
 	unsigned in_flight;
-	unsigned limit; /* of requests under way */
+	unsigned limit; /* of requests under way, in the lanes that have some */
 	unsigned nr_slots;
 };
 void fetchq_stats(struct fetchq *q, struct fetchq_stats *ret);

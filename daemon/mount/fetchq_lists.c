@@ -9,10 +9,12 @@ struct fetchq_demand {
 	uint32_t chunk;
 };
 
-void fetchq_entry_init(struct fetchq_entry *e, struct object *o, uint32_t nr_chunks)
+void fetchq_entry_init(struct fetchq_entry *e, struct object *o, uint32_t nr_chunks,
+		       struct fetchq_lane *lane)
 {
 	memset(e, 0, sizeof(*e));
 	e->object = o;
+	e->lane = fetchq_lane_ref(lane);
 	e->nr_chunks = nr_chunks;
 	e->end = nr_chunks;
 	e->last = &e->first;
@@ -21,26 +23,26 @@ void fetchq_entry_init(struct fetchq_entry *e, struct object *o, uint32_t nr_chu
 void fetchq_entry_fini(struct fetchq_entry *e)
 {
 	BUG_ON(e->held || e->noticed || e->in_flight != 0);
+	fetchq_lane_unref(e->lane);
 	free(e->demanded);
 }
 
-void fetchq_list_locked(struct fetchq *q, struct fetchq_entry *e, enum fetch_class list,
-			bool in_front)
+void fetchq_list_locked(struct fetchq_entry *e, enum fetch_class list, bool in_front)
 {
 	if (e->listed[list])
-		TAILQ_REMOVE(&q->lists[list], e, links[list]);
+		TAILQ_REMOVE(&e->lane->lists[list], e, links[list]);
 	if (in_front)
-		TAILQ_INSERT_HEAD(&q->lists[list], e, links[list]);
+		TAILQ_INSERT_HEAD(&e->lane->lists[list], e, links[list]);
 	else
-		TAILQ_INSERT_TAIL(&q->lists[list], e, links[list]);
+		TAILQ_INSERT_TAIL(&e->lane->lists[list], e, links[list]);
 	e->listed[list] = true;
 }
 
-static void unlist_locked(struct fetchq *q, struct fetchq_entry *e, enum fetch_class list)
+static void unlist_locked(struct fetchq_entry *e, enum fetch_class list)
 {
 	if (!e->listed[list])
 		return;
-	TAILQ_REMOVE(&q->lists[list], e, links[list]);
+	TAILQ_REMOVE(&e->lane->lists[list], e, links[list]);
 	e->listed[list] = false;
 }
 
@@ -75,8 +77,7 @@ static bool is_demanded(const struct fetchq_entry *e, uint32_t chunk)
 	return e->demanded != NULL && (e->demanded[chunk / 8] & 1u << chunk % 8) != 0;
 }
 
-void fetchq_add_demand_locked(struct fetchq *q, struct fetchq_entry *e, uint32_t chunk,
-			      bool in_front)
+void fetchq_add_demand_locked(struct fetchq_entry *e, uint32_t chunk, bool in_front)
 {
 	struct fetchq_demand *d;
 
@@ -96,12 +97,12 @@ void fetchq_add_demand_locked(struct fetchq *q, struct fetchq_entry *e, uint32_t
 		*e->last = d;
 		e->last = &d->next;
 	}
-	q->nr[FETCH_DEMAND]++;
+	e->lane->nr[FETCH_DEMAND]++;
 	if (!e->listed[FETCH_DEMAND])
-		fetchq_list_locked(q, e, FETCH_DEMAND, in_front);
+		fetchq_list_locked(e, FETCH_DEMAND, in_front);
 }
 
-uint32_t fetchq_pop_demand_locked(struct fetchq *q, struct fetchq_entry *e)
+uint32_t fetchq_pop_demand_locked(struct fetchq_entry *e)
 {
 	struct fetchq_demand *d = e->first;
 	uint32_t chunk = d->chunk;
@@ -109,37 +110,37 @@ uint32_t fetchq_pop_demand_locked(struct fetchq *q, struct fetchq_entry *e)
 	e->first = d->next;
 	if (e->first == NULL) {
 		e->last = &e->first;
-		unlist_locked(q, e, FETCH_DEMAND);
+		unlist_locked(e, FETCH_DEMAND);
 	}
 	free(d);
 	e->demanded[chunk / 8] &= (uint8_t) ~(1u << chunk % 8);
-	q->nr[FETCH_DEMAND]--;
+	e->lane->nr[FETCH_DEMAND]--;
 	return chunk;
 }
 
-void fetchq_count_prefetch_locked(struct fetchq *q, const struct fetchq_entry *e, int64_t nr)
+void fetchq_count_prefetch_locked(const struct fetchq_entry *e, int64_t nr)
 {
-	q->nr[FETCH_PREFETCH] += (uint64_t)nr;
+	e->lane->nr[FETCH_PREFETCH] += (uint64_t)nr;
 	if (e->opened)
-		q->nr_opened += (uint64_t)nr;
+		e->lane->nr_opened += (uint64_t)nr;
 }
 
-void fetchq_drop_prefetch_locked(struct fetchq *q, struct fetchq_entry *e)
+void fetchq_drop_prefetch_locked(struct fetchq_entry *e)
 {
 	if (!e->listed[FETCH_PREFETCH])
 		return;
-	fetchq_count_prefetch_locked(q, e, -(int64_t)(e->end - e->next));
-	unlist_locked(q, e, FETCH_PREFETCH);
+	fetchq_count_prefetch_locked(e, -(int64_t)(e->end - e->next));
+	unlist_locked(e, FETCH_PREFETCH);
 }
 
-void fetchq_drop_ranges_locked(struct fetchq *q, struct fetchq_entry *e)
+void fetchq_drop_ranges_locked(struct fetchq_entry *e)
 {
 	unsigned i;
 
 	for (i = 0; i < e->nr_ranges; i++)
-		q->nr[FETCH_READAHEAD] -= e->ranges[i].end - e->ranges[i].first;
+		e->lane->nr[FETCH_READAHEAD] -= e->ranges[i].end - e->ranges[i].first;
 	e->nr_ranges = 0;
-	unlist_locked(q, e, FETCH_READAHEAD);
+	unlist_locked(e, FETCH_READAHEAD);
 }
 
 void fetchq_notice_locked(struct fetchq *q, struct fetchq_entry *e)
@@ -150,8 +151,7 @@ void fetchq_notice_locked(struct fetchq *q, struct fetchq_entry *e)
 	TAILQ_INSERT_TAIL(&q->notices, e, notice_link);
 }
 
-void fetchq_add_range_locked(struct fetchq *q, struct fetchq_entry *e, struct fetchq_range r,
-			     bool in_front)
+void fetchq_add_range_locked(struct fetchq_entry *e, struct fetchq_range r, bool in_front)
 {
 	unsigned i;
 
@@ -160,16 +160,16 @@ void fetchq_add_range_locked(struct fetchq *q, struct fetchq_entry *e, struct fe
 
 		if (r.first > have->end || r.end < have->first)
 			continue;
-		q->nr[FETCH_READAHEAD] -= have->end - have->first;
+		e->lane->nr[FETCH_READAHEAD] -= have->end - have->first;
 		have->first = r.first < have->first ? r.first : have->first;
 		have->end = r.end > have->end ? r.end : have->end;
-		q->nr[FETCH_READAHEAD] += have->end - have->first;
+		e->lane->nr[FETCH_READAHEAD] += have->end - have->first;
 		return;
 	}
 	if (e->nr_ranges == FETCHQ_RANGES) {
 		unsigned gone = in_front ? FETCHQ_RANGES - 1 : 0;
 
-		q->nr[FETCH_READAHEAD] -= e->ranges[gone].end - e->ranges[gone].first;
+		e->lane->nr[FETCH_READAHEAD] -= e->ranges[gone].end - e->ranges[gone].first;
 		e->nr_ranges--;
 		memmove(&e->ranges[gone], &e->ranges[gone + 1],
 			(e->nr_ranges - gone) * sizeof(e->ranges[0]));
@@ -180,10 +180,10 @@ void fetchq_add_range_locked(struct fetchq *q, struct fetchq_entry *e, struct fe
 		i = 0;
 	}
 	e->ranges[i] = r;
-	q->nr[FETCH_READAHEAD] += r.end - r.first;
+	e->lane->nr[FETCH_READAHEAD] += r.end - r.first;
 }
 
-static bool pop_range_locked(struct fetchq *q, struct fetchq_entry *e, uint32_t *ret_chunk)
+static bool pop_range_locked(struct fetchq_entry *e, uint32_t *ret_chunk)
 {
 	while (e->nr_ranges != 0) {
 		struct fetchq_range *r = &e->ranges[0];
@@ -191,7 +191,7 @@ static bool pop_range_locked(struct fetchq *q, struct fetchq_entry *e, uint32_t 
 
 		while (r->first < r->end && !found) {
 			*ret_chunk = r->first++;
-			q->nr[FETCH_READAHEAD]--;
+			e->lane->nr[FETCH_READAHEAD]--;
 			found = !is_demanded(e, *ret_chunk);
 		}
 		if (r->first == r->end) {
@@ -199,7 +199,7 @@ static bool pop_range_locked(struct fetchq *q, struct fetchq_entry *e, uint32_t 
 			memmove(&e->ranges[0], &e->ranges[1], e->nr_ranges * sizeof(*r));
 		}
 		if (e->nr_ranges == 0)
-			unlist_locked(q, e, FETCH_READAHEAD);
+			unlist_locked(e, FETCH_READAHEAD);
 		if (found)
 			return true;
 	}
@@ -212,11 +212,11 @@ static bool pop_prefetch_locked(struct fetchq *q, struct fetchq_entry *e, uint32
 
 	while (e->next < e->end && !found) {
 		*ret_chunk = e->next++;
-		fetchq_count_prefetch_locked(q, e, -1);
+		fetchq_count_prefetch_locked(e, -1);
 		found = !is_demanded(e, *ret_chunk);
 	}
 	if (e->next == e->end) {
-		unlist_locked(q, e, FETCH_PREFETCH);
+		unlist_locked(e, FETCH_PREFETCH);
 		e->through = true;
 		fetchq_notice_locked(q, e);
 	}
@@ -228,10 +228,10 @@ bool fetchq_pop_locked(struct fetchq *q, struct fetchq_entry *e, enum fetch_clas
 {
 	switch (list) {
 	case FETCH_DEMAND:
-		*ret_chunk = fetchq_pop_demand_locked(q, e);
+		*ret_chunk = fetchq_pop_demand_locked(e);
 		return true;
 	case FETCH_READAHEAD:
-		return pop_range_locked(q, e, ret_chunk);
+		return pop_range_locked(e, ret_chunk);
 	case FETCH_PREFETCH:
 		return pop_prefetch_locked(q, e, ret_chunk);
 	case FETCH_NR_CLASSES:

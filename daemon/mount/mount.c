@@ -59,6 +59,7 @@ static void mount_free(struct mount *m)
 	if (m->table != NULL)
 		table_unref(m->table);
 	oss_bucket_unref(m->bucket);
+	fetchq_lane_unref(m->lane);
 	if (m->expire != NULL)
 		event_free(m->expire);
 	free(m->source_list);
@@ -390,6 +391,7 @@ static int make_mount(struct mounts *ms, const struct mount_key *key, struct cre
 		.idle_timeout_ms = ms->conf.idle_timeout_ms,
 	};
 	struct mount *m;
+	char *store;
 	int r;
 
 	if (!make_room(ms, key->uid)) {
@@ -420,6 +422,9 @@ static int make_mount(struct mounts *ms, const struct mount_key *key, struct cre
 	TAILQ_INIT(&m->answering);
 	TAILQ_INIT(&m->runs);
 	objects_init(&m->objects);
+	store = mount_key_store(key);
+	m->lane = fetchq_lane_get(fetch_queue(ms->fetch), key->uid, store);
+	free(store);
 	m->expire = evtimer_new(ms->base, on_expire, m);
 	r = m->expire == NULL ? -ENOMEM : oss_bucket_new(&conf, &m->bucket);
 	if (r == 0)

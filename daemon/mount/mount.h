@@ -23,7 +23,7 @@ struct table;
 struct worker;
 
 struct mounts_conf {
-	unsigned ranges_per_worker;  /* prefetch.workers: range GETs in flight a thread */
+	unsigned ranges_per_worker;  /* range GETs in flight a thread, at most */
 	unsigned nr_workers;	     /* prefetch.vcpus, at most the CPUs this process may use */
 	unsigned list_concurrency;   /* fastList.vcpus x fastList.workers */
 	unsigned refresh_ms;	     /* mount.refreshSec */

@@ -21,6 +21,7 @@
 
 struct event;
 struct event_base;
+struct fetchq_lane;
 struct http_client;
 struct lister;
 struct oss_bucket;
@@ -83,6 +84,7 @@ struct mount {
 
 	struct source_set *sources; /* owned by the bucket */
 	struct oss_bucket *bucket;
+	struct fetchq_lane *lane; /* its downloads in the queue */
 	struct table *table;
 	struct snapmem *snapshot; /* NULL until the first listing has ended */
 	uint64_t serial;	  /* of the listing last begun */
@@ -112,6 +114,8 @@ struct mount {
 /* The key of a spec; text says what is wrong with it.  *ret_creds is the caller's. */
 int mount_key_parse(struct mounts *ms, const struct mount_spec *spec, struct mount_key *ret_key,
 		    struct cred_source **ret_creds, char *text, size_t text_len);
+/* What requests of this key burden together: server, bucket and account; the caller's to free. */
+char *mount_key_store(const struct mount_key *key);
 /*
  * The set of the key's list of addresses; NULL: the kernel chooses.  The mounts
  * keep it while one of them uses it, and its counts for as long as there is room.

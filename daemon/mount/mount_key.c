@@ -152,6 +152,17 @@ static bool make_room(struct mounts *ms)
 	return false;
 }
 
+char *mount_key_store(const struct mount_key *key)
+{
+	char account[2 * CRED_DIGEST_LEN + 1] = "";
+	int i;
+
+	for (i = 0; i < CRED_DIGEST_LEN && key->keys == MOUNT_KEYS_OWN; i++)
+		snprintf(account + 2 * i, 3, "%02x", key->digest[i]);
+	return xasprintf("%s:%u/%s %d%s", key->endpoint.host, (unsigned)key->endpoint.port,
+			 key->location.bucket, (int)key->keys, account);
+}
+
 int mounts_sources(struct mounts *ms, const struct mount_key *key, struct source_set **ret_set,
 		   char *text, size_t text_len)
 {

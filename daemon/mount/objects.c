@@ -163,7 +163,7 @@ static int make(struct mount *m, const struct version *v, uint64_t size,
 		free(mo);
 		return r;
 	}
-	fetch_object_init(&mo->fetch, o, object_nr_chunks(o), m->bucket);
+	fetch_object_init(&mo->fetch, o, m->bucket, m->lane);
 	mo->ms = m->ms;
 	mo->mount = m;
 	mo->hash = v->hash;

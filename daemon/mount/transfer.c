@@ -36,6 +36,7 @@ struct transfer {
 	struct fetchq_work work;
 	enum transfer_state state;
 	struct fill *fill;
+	uint64_t len; /* of the chunk */
 	struct oss_get *get;
 	struct oss_retry retry;
 	struct event *timer;
@@ -98,17 +99,16 @@ static struct fetchq *queue_of(const struct transfer *t)
 static void transfer_end(struct transfer *t, int error)
 {
 	struct fetch_worker *w = t->worker;
-	bool good;
+	const bool good = fill_finish(t->fill, error) == 0 && error == 0;
 
-	good = fill_finish(t->fill, error) == 0 && error == 0;
 	if (good)
 		atomic_store(&tally_of(t)->arrived_ms, clock_ms());
 	if (t->state == TRANSFER_REFUSED)
-		fetchq_unrefuse(queue_of(t), w->index);
+		fetchq_unrefuse(queue_of(t), w->index, &t->work);
 	TAILQ_REMOVE(&w->transfers, t, link);
 	if (t->timer != NULL)
 		event_free(t->timer);
-	fetchq_finish(queue_of(t), w->index, &t->work, good);
+	fetchq_finish(queue_of(t), w->index, &t->work, good ? t->len : 0);
 	free(t);
 }
 
@@ -281,7 +281,7 @@ static void refuse_work(struct fetch_worker *w, struct fetchq_work *work, int er
 	} else {
 		if (error != -EALREADY)
 			fetchq_forget(q, work->entry);
-		fetchq_finish(q, w->index, work, false);
+		fetchq_finish(q, w->index, work, 0);
 	}
 }
 
@@ -305,6 +305,7 @@ void transfer_start(struct fetch_worker *w, const struct fetchq_work *work)
 	t->worker = w;
 	t->work = own;
 	t->fill = fill;
+	t->len = fill_end(fill) - fill_offset(fill);
 	oss_retry_init(&t->retry, &retry, clock_ms());
 	TAILQ_INSERT_TAIL(&w->transfers, t, link);
 	transfer_ask(t);
@@ -318,8 +319,9 @@ bool transfer_resume_one(struct fetch_worker *w, bool only_demand)
 	{
 		if (t->state != TRANSFER_REFUSED || (only_demand && t->work.list != FETCH_DEMAND))
 			continue;
+		/* Another's store may be well. */
 		if (!fetchq_resume(queue_of(t), w->index, &t->work, true))
-			return false;
+			continue;
 		transfer_ask(t);
 		return true;
 	}

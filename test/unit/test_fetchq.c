@@ -36,9 +36,11 @@ enum chunk_state chunk_get_state(const struct object *o, uint32_t chunk)
 #define NR_OBJECTS 6
 #define NR_WORKERS 3
 #define SLOTS	   4
+#define WITH_EXTRA (SLOTS + 1) /* one is for whoever waits */
 
 struct fixture {
 	struct fetchq *q;
+	struct fetchq_lane *lane;
 	struct object objects[NR_OBJECTS];
 	struct fetchq_entry entries[NR_OBJECTS];
 	unsigned wakes[NR_WORKERS];
@@ -73,9 +75,10 @@ static int setup_with(void **state, unsigned workers, unsigned slots, uint32_t n
 
 	assert_non_null(f);
 	assert_int_equal(fetchq_new(&conf, &f->q), 0);
+	f->lane = fetchq_lane_get(f->q, 1000, "store");
 	for (i = 0; i < NR_OBJECTS; i++) {
 		f->objects[i].refs = 1;
-		fetchq_entry_init(&f->entries[i], &f->objects[i], nr_chunks);
+		fetchq_entry_init(&f->entries[i], &f->objects[i], nr_chunks, f->lane);
 	}
 	*state = f;
 	return 0;
@@ -107,6 +110,7 @@ static int teardown(void **state)
 		assert_int_equal(f->objects[i].refs, 1);
 		fetchq_entry_fini(&f->entries[i]);
 	}
+	fetchq_lane_unref(f->lane);
 	free(f);
 	return 0;
 }
@@ -121,7 +125,7 @@ static int take_one(struct fixture *f)
 		return -1;
 	which = (int)(w.entry - f->entries) * 100 + (int)w.chunk;
 	w.object->states[w.chunk] = CHUNK_READY;
-	fetchq_finish(f->q, 0, &w, true);
+	fetchq_finish(f->q, 0, &w, 1);
 	return which;
 }
 
@@ -133,7 +137,7 @@ static void hold_one(struct fixture *f, unsigned worker, struct fetchq_work *w)
 
 static void let_go(struct fixture *f, unsigned worker, struct fetchq_work *w)
 {
-	fetchq_finish(f->q, worker, w, true);
+	fetchq_finish(f->q, worker, w, 1);
 }
 
 static void test_demand_comes_before_readahead_before_prefetch(void **state)
@@ -241,14 +245,13 @@ static void test_workers_keep_to_their_objects_but_all_help_with_one(void **stat
 static void test_an_object_with_one_writer_that_is_alone_stays_on_one_worker(void **state)
 {
 	struct fixture *f = *state;
-	struct fetchq_work w[NR_WORKERS * SLOTS], other;
-	unsigned i, most = NR_WORKERS * SLOTS - 1; /* one is kept for whoever waits */
+	struct fetchq_work w[NR_WORKERS * SLOTS + 1], other;
+	unsigned i, most = NR_WORKERS * SLOTS - 1;
 
 	f->entries[0].one_writer = f->entries[1].one_writer = true;
 	fetchq_prefetch(f->q, &f->entries[0], false, NULL);
 	for (i = 0; i < most; i++)
 		hold_one(f, 0, &w[i]);
-	assert_false(fetchq_take(f->q, 0, FETCH_PREFETCH, &w[most]));
 	assert_false(fetchq_take(f->q, 1, FETCH_PREFETCH, &w[most]));
 	/* With a second object there is work for a second thread. */
 	fetchq_prefetch(f->q, &f->entries[1], false, NULL);
@@ -403,10 +406,10 @@ static void test_one_chunk_wakes_one_worker_and_more_wake_as_many_as_can_take_th
 	fetchq_demand(f->q, &f->entries[0], 0);
 	assert_int_equal(nr_woken(f), 1);
 	/* The one that is on its way can take these, too. */
-	for (i = 1; i < SLOTS; i++)
+	for (i = 1; i < WITH_EXTRA; i++)
 		fetchq_demand(f->q, &f->entries[0], i);
 	assert_int_equal(nr_woken(f), 1);
-	fetchq_demand(f->q, &f->entries[0], SLOTS);
+	fetchq_demand(f->q, &f->entries[0], WITH_EXTRA);
 	assert_int_equal(nr_woken(f), 2);
 	fetchq_readahead(f->q, &f->entries[1], 0, 64);
 	assert_int_equal(nr_woken(f), 3);
@@ -416,15 +419,15 @@ static void test_one_chunk_wakes_one_worker_and_more_wake_as_many_as_can_take_th
 
 	for (i = 0; i < NR_WORKERS; i++)
 		fetchq_awake(f->q, i);
-	for (i = 0; i < SLOTS; i++)
+	for (i = 0; i < WITH_EXTRA; i++)
 		hold_one(f, 0, &w[i]);
-	for (; i < SLOTS + 2; i++)
+	for (; i < WITH_EXTRA + 2; i++)
 		hold_one(f, 1, &w[i]);
 	/* Full, but there is more: the worker with the fewest in flight is told. */
 	assert_false(fetchq_take(f->q, 0, FETCH_PREFETCH, &w[i]));
 	assert_int_equal(f->wakes[2], 2);
 	while (i-- > 0)
-		let_go(f, i < SLOTS ? 0 : 1, &w[i]);
+		let_go(f, i < WITH_EXTRA ? 0 : 1, &w[i]);
 	fetchq_forget(f->q, &f->entries[0]);
 	fetchq_forget(f->q, &f->entries[1]);
 	fetchq_forget(f->q, &f->entries[2]);
@@ -433,11 +436,11 @@ static void test_one_chunk_wakes_one_worker_and_more_wake_as_many_as_can_take_th
 static void test_prefetch_leaves_a_slot_to_whoever_waits(void **state)
 {
 	struct fixture *f = *state;
-	struct fetchq_work w[SLOTS + 1];
+	struct fetchq_work w[WITH_EXTRA + 1];
 	int i;
 
 	fetchq_prefetch(f->q, &f->entries[0], false, NULL);
-	for (i = 0; i < SLOTS - 1; i++)
+	for (i = 0; i < SLOTS; i++)
 		hold_one(f, 0, &w[i]);
 	assert_false(fetchq_take(f->q, 0, FETCH_PREFETCH, &w[i]));
 	fetchq_demand(f->q, &f->entries[0], 63);
@@ -445,7 +448,7 @@ static void test_prefetch_leaves_a_slot_to_whoever_waits(void **state)
 	assert_int_equal(w[i].chunk, 63);
 	fetchq_demand(f->q, &f->entries[0], 62);
 	assert_false(fetchq_take(f->q, 0, FETCH_PREFETCH, &w[i + 1]));
-	for (i = 0; i < SLOTS; i++)
+	for (i = 0; i < WITH_EXTRA; i++)
 		let_go(f, 0, &w[i]);
 	fetchq_forget(f->q, &f->entries[0]);
 }
@@ -456,8 +459,7 @@ static void test_a_store_that_is_to_be_spared_gets_less_at_a_time_and_all_comes(
 	struct fetchq_work w[12], extra;
 	unsigned i, woken;
 
-	for (i = 0; i < 12; i++)
-		fetchq_demand(f->q, &f->entries[0], i);
+	fetchq_readahead(f->q, &f->entries[0], 0, 12);
 	for (i = 0; i < 12; i++)
 		hold_one(f, i / SLOTS, &w[i]);
 	for (i = 0; i < 12; i++) {
@@ -469,8 +471,13 @@ static void test_a_store_that_is_to_be_spared_gets_less_at_a_time_and_all_comes(
 		assert_true(fetchq_resume(f->q, i / SLOTS, &w[i], false));
 	for (i = 6; i < 12; i++)
 		assert_false(fetchq_resume(f->q, i / SLOTS, &w[i], false));
-	fetchq_demand(f->q, &f->entries[1], 0);
+	fetchq_readahead(f->q, &f->entries[1], 0, 1);
 	assert_false(fetchq_take(f->q, 0, FETCH_PREFETCH, &extra));
+	/* Who waits is one more all the same. */
+	fetchq_demand(f->q, &f->entries[2], 0);
+	hold_one(f, 0, &extra);
+	assert_ptr_equal(extra.entry, &f->entries[2]);
+	let_go(f, 0, &extra);
 
 	for (i = 0; i < NR_WORKERS; i++)
 		fetchq_awake(f->q, i);
@@ -478,17 +485,115 @@ static void test_a_store_that_is_to_be_spared_gets_less_at_a_time_and_all_comes(
 	assert_true(fetchq_resume(f->q, 2, &w[11], true));
 	let_go(f, 0, &w[1]);
 	woken = nr_woken(f);
-	/* Worker 0 has nothing of its own but the new demand; what waits elsewhere is woken. */
-	assert_true(fetchq_take(f->q, 0, FETCH_PREFETCH, &extra));
-	let_go(f, 0, &extra);
+	/* The leave is for what waits elsewhere, whose worker is woken. */
 	assert_false(fetchq_take(f->q, 0, FETCH_PREFETCH, &extra));
 	assert_true(nr_woken(f) > woken);
 	for (i = 6; i < 11; i++) {
-		let_go(f, (i - 4) / SLOTS, &w[i - 4]);
 		assert_true(fetchq_resume(f->q, i / SLOTS, &w[i], true));
+		let_go(f, (i - 4) / SLOTS, &w[i - 4]);
 	}
 	for (i = 7; i < 12; i++)
 		let_go(f, i / SLOTS, &w[i]);
+	hold_one(f, 0, &extra);
+	assert_ptr_equal(extra.entry, &f->entries[1]);
+	let_go(f, 0, &extra);
+}
+
+/* Another user's object, or another store's, in the place of the fixture's entry `i`. */
+static struct fetchq_lane *move_to_lane(struct fixture *f, int i, uid_t user, const char *store)
+{
+	struct fetchq_lane *l = fetchq_lane_get(f->q, user, store);
+
+	fetchq_entry_fini(&f->entries[i]);
+	fetchq_entry_init(&f->entries[i], &f->objects[i], 64, l);
+	return l;
+}
+
+static void test_slots_are_shared_out_evenly_among_users_whatever_they_queue(void **state)
+{
+	struct fixture *f = *state;
+	struct fetchq_lane *second = move_to_lane(f, 1, 1000, "another store");
+	struct fetchq_lane *other = move_to_lane(f, 2, 2000, "store");
+	struct fetchq_work w[16];
+	unsigned i, nr_of_other = 0;
+
+	fetchq_readahead(f->q, &f->entries[0], 0, 64);
+	fetchq_prefetch(f->q, &f->entries[1], false, NULL);
+	for (i = 0; i < 8; i++)
+		hold_one(f, 0, &w[i]);
+	/* From now on the second user's turn comes until both have as much. */
+	fetchq_prefetch(f->q, &f->entries[2], false, NULL);
+	for (; i < 16; i++) {
+		hold_one(f, 0, &w[i]);
+		nr_of_other += w[i].entry == &f->entries[2];
+	}
+	assert_int_equal(nr_of_other, 8);
+	/* Who waits goes before who does not, whoever it is. */
+	fetchq_demand(f->q, &f->entries[0], 63);
+	fetchq_demand(f->q, &f->entries[2], 63);
+	for (i = 0; i < 2; i++) {
+		let_go(f, 0, &w[i]);
+		hold_one(f, 0, &w[i]);
+		assert_int_equal(w[i].chunk, 63);
+	}
+	for (i = 0; i < 16; i++)
+		let_go(f, 0, &w[i]);
+	for (i = 0; i < 3; i++)
+		fetchq_forget(f->q, &f->entries[i]);
+	fetchq_lane_unref(second);
+	fetchq_lane_unref(other);
+}
+
+static void test_a_store_that_is_to_be_spared_slows_no_other(void **state)
+{
+	struct fixture *f = *state;
+	struct fetchq_lane *other = move_to_lane(f, 1, 2000, "store");
+	struct fetchq_work w[8], theirs[8];
+	unsigned i;
+
+	fetchq_readahead(f->q, &f->entries[0], 0, 64);
+	for (i = 0; i < 8; i++)
+		hold_one(f, 0, &w[i]);
+	fetchq_slow(f->q, &w[0]);
+	fetchq_readahead(f->q, &f->entries[1], 0, 8);
+	for (i = 0; i < 8; i++) {
+		hold_one(f, 0, &theirs[i]);
+		assert_ptr_equal(theirs[i].entry, &f->entries[1]);
+	}
+	/* The first has leave for four, and eight under way. */
+	for (i = 0; i < 3; i++) {
+		let_go(f, 0, &w[i]);
+		assert_false(fetchq_take(f->q, 0, FETCH_PREFETCH, &w[i]));
+	}
+	for (i = 0; i < 8; i++)
+		let_go(f, 0, &theirs[i]);
+	for (i = 3; i < 8; i++)
+		let_go(f, 0, &w[i]);
+	fetchq_forget(f->q, &f->entries[0]);
+	fetchq_forget(f->q, &f->entries[1]);
+	fetchq_lane_unref(other);
+}
+
+static void test_a_lane_is_shared_by_name_and_outlives_the_queue(void **state)
+{
+	struct fixture *f = *state;
+	struct fetchq_lane *a = fetchq_lane_get(f->q, 1000, "store"), *b, *c;
+	struct fetchq_conf conf = { .nr_workers = 1, .slots = 1, .wake = on_wake, .arg = f };
+	struct fetchq *q;
+
+	assert_ptr_equal(a, f->lane);
+	b = fetchq_lane_get(f->q, 1001, "store");
+	assert_ptr_not_equal(a, b);
+	c = fetchq_lane_get(f->q, 1001, "store");
+	assert_ptr_equal(b, c);
+	fetchq_lane_unref(a);
+	fetchq_lane_unref(b);
+	fetchq_lane_unref(c);
+
+	assert_int_equal(fetchq_new(&conf, &q), 0);
+	a = fetchq_lane_get(q, 1000, "store");
+	fetchq_free(q);
+	fetchq_lane_unref(a);
 }
 
 static void test_a_failed_object_is_told_and_only_demand_stays(void **state)
@@ -550,6 +655,9 @@ int main(void)
 		QUEUE_TEST(test_prefetch_leaves_a_slot_to_whoever_waits, setup_workers),
 		QUEUE_TEST(test_a_store_that_is_to_be_spared_gets_less_at_a_time_and_all_comes,
 			   setup_workers),
+		QUEUE_TEST(test_slots_are_shared_out_evenly_among_users_whatever_they_queue, setup),
+		QUEUE_TEST(test_a_store_that_is_to_be_spared_slows_no_other, setup),
+		QUEUE_TEST(test_a_lane_is_shared_by_name_and_outlives_the_queue, setup),
 		QUEUE_TEST(test_a_failed_object_is_told_and_only_demand_stays, setup),
 		QUEUE_TEST(test_many_ranges_of_one_object_are_bounded, setup),
 	};
