@@ -61,12 +61,13 @@ static void report_mount(const struct mount *m, struct strbuf *out)
 	strbuf_addf(out,
 		    ",\"uid\":%u,\"files\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"objects\":%zu"
 		    ",\"snapshot_age_s\":%" PRIu64 ",\"sessions\":%u,\"keep\":%s"
-		    ",\"prefetch\":\"%s\",\"cached_bytes\":%" PRIu64
+		    ",\"prefetch\":\"%s\",\"cached_bytes\":%" PRIu64 ",\"received\":%" PRIu64
 		    ",\"in_flight\":%u,\"failed\":%u,\"listing\":%s,",
 		    (unsigned)m->uid, h != NULL ? h->nr_files : 0, h != NULL ? h->total_bytes : 0,
 		    m->objects.nr, h != NULL ? (clock_ms() - m->listed_ms) / 1000 : 0, m->nr_users,
 		    m->keep ? "true" : "false", progress_state(m, sum.in_flight), sum.present_bytes,
-		    sum.in_flight, sum.failed, m->lister != NULL ? "true" : "false");
+		    sum.done.bytes, sum.in_flight, sum.failed,
+		    m->lister != NULL ? "true" : "false");
 	progress_report(m, &sum, out);
 	report_files(m, out);
 	strbuf_addc(out, '}');

@@ -1,117 +1,196 @@
 #include "libclient/cli/cli.h"
+#include "libclient/cli/report.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
-#define WATCH_SECONDS 2
+#define WATCH_SECONDS	 2
+#define OTHER_COLUMNS	 72 /* of a table, behind its first column */
+#define NAME_WIDTH_LEAST 14
 
-static void print_head(const char *json)
+struct screen {
+	bool is_terminal;
+	int rows, columns;
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
 {
-	char text[256], buf[3][32];
-	uint64_t size = json_number(json_find(json, "cache.size"));
-	uint64_t used = json_number(json_find(json, "cache.used"));
-
-	printf("daemon    osscd %s, pid %llu, up %s\n",
-	       json_text(json_find(json, "daemon.version"), text, 64),
-	       (unsigned long long)json_number(json_find(json, "daemon.pid")),
-	       human_seconds(json_number(json_find(json, "daemon.uptime_ms")) / 1000, buf[0]));
-	printf("socket    %s\n", json_text(json_find(json, "daemon.socket"), text, sizeof(text)));
-	printf("cache     %s of %s used, %s pinned, %llu objects\n", human_bytes(used, buf[0]),
-	       human_bytes(size, buf[1]),
-	       human_bytes(json_number(json_find(json, "cache.pinned")), buf[2]),
-	       (unsigned long long)json_number(json_find(json, "cache.objects")));
-	printf("verified  %llu objects, %llu mismatches\n",
-	       (unsigned long long)json_number(json_find(json, "cache.verified")),
-	       (unsigned long long)json_number(json_find(json, "cache.mismatches")));
+	if (number == SIGINT)
+		interrupted = 1;
 }
 
-static void print_fetch(const char *json, double seconds, uint64_t *last_bytes)
+/* A signal ends the pause between two looks and nothing else. */
+static void catch_signals(void)
 {
-	const char *fetch = json_find(json, "fetch");
-	uint64_t bytes = json_number(json_find(fetch, "bytes"));
-	char buf[2][32];
+	struct sigaction action = { .sa_handler = on_signal };
 
-	if (fetch == NULL)
-		return;
-	printf("fetched   %s in %llu requests, %llu retries, %llu errors; %llu in flight",
-	       human_bytes(bytes, buf[0]),
-	       (unsigned long long)json_number(json_find(fetch, "requests")),
-	       (unsigned long long)json_number(json_find(fetch, "retries")),
-	       (unsigned long long)json_number(json_find(fetch, "errors")),
-	       (unsigned long long)json_number(json_find(fetch, "in_flight")));
-	if (seconds > 0 && bytes >= *last_bytes)
-		printf("; %s/s",
-		       human_bytes((uint64_t)((double)(bytes - *last_bytes) / seconds), buf[1]));
-	putchar('\n');
-	*last_bytes = bytes;
+	sigaction(SIGWINCH, &action, NULL);
+	/* The second time it ends at once: the daemon may not answer for long. */
+	action.sa_flags = SA_RESETHAND;
+	sigaction(SIGINT, &action, NULL);
 }
 
-static void print_mounts(const char *json)
+/* Its size may have changed since the last time. */
+static struct screen look_at_screen(void)
 {
-	const char *m = json_first(json_find(json, "mounts"));
-	char text[1100], word[32], buf[2][32];
+	struct screen s = { .is_terminal = isatty(STDOUT_FILENO) == 1 };
+	struct winsize size;
 
-	if (m != NULL)
-		printf("\n%-44s %9s %10s %10s %8s %s\n", "MOUNT", "FILES", "SIZE", "CACHED",
-		       "SESSIONS", "PREFETCH");
-	for (; m != NULL; m = json_next(m))
-		printf("%-44s %9llu %10s %10s %8llu %s%s\n",
-		       json_text(json_find(m, "oss_path"), text, sizeof(text)),
-		       (unsigned long long)json_number(json_find(m, "files")),
-		       human_bytes(json_number(json_find(m, "bytes")), buf[0]),
-		       human_bytes(json_number(json_find(m, "cached_bytes")), buf[1]),
-		       (unsigned long long)json_number(json_find(m, "sessions")),
-		       json_text(json_find(m, "prefetch"), word, sizeof(word)),
-		       json_is_true(json_find(m, "keep")) ? ", kept" : "");
+	if (s.is_terminal && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0) {
+		s.rows = size.ws_row;
+		s.columns = size.ws_col;
+	}
+	return s;
 }
 
-static void print_sources(const char *json)
+/* Bytes of the line that so many columns hold; 0 columns: all. */
+static int fitting(const char *line, int len, int columns)
 {
-	const char *s = json_first(json_find(json, "sources"));
-	char text[64], buf[32];
+	int i;
 
-	if (s != NULL)
-		printf("\n%-44s %9s %10s %10s %8s\n", "SOURCE ADDRESS", "CONNECTED", "RECEIVED",
-		       "ERRORS", "STATE");
-	for (; s != NULL; s = json_next(s))
-		printf("%-44s %9llu %10s %10llu %8s\n",
-		       json_text(json_find(s, "address"), text, sizeof(text)),
-		       (unsigned long long)json_number(json_find(s, "connections")),
-		       human_bytes(json_number(json_find(s, "bytes")), buf),
-		       (unsigned long long)json_number(json_find(s, "errors")),
-		       json_is_true(json_find(s, "out")) ? "left out" : "in use");
+	if (columns <= 0)
+		return len;
+	for (i = 0; i < len; i++)
+		if (((unsigned char)line[i] & 0xc0) != 0x80 && columns-- == 0)
+			break;
+	return i;
 }
 
-static int print_once(struct ossc *conn, bool as_json, double seconds, uint64_t *last_bytes)
+/* Over what is there: each line cut to the width, the rest of it and of the screen cleared. */
+static void draw(const struct screen *s, const char *text)
 {
-	const struct target t = { .conn = conn };
-	char *json;
-	int r = ossc_status(conn, &json);
+	int row = 1;
 
-	if (r != 0)
-		return target_fail(&t, "status", r);
+	fputs("\033[H", stdout);
+	for (; *text != '\0'; row++) {
+		int len = (int)strcspn(text, "\n");
+		int shown = fitting(text, len, s->columns);
+
+		if (row > 1)
+			fputs("\r\n", stdout);
+		/* The last line stays without an end, or the screen would roll. */
+		if (s->rows > 0 && row == s->rows && text[len] == '\n' && text[len + 1] != '\0') {
+			fputs("\033[2K...", stdout);
+			break;
+		}
+		/* Cleared first: behind the last column the cursor stands on the last character. */
+		printf("\033[2K%.*s", shown, text);
+		text += len + (text[len] == '\n');
+	}
+	fputs("\033[J", stdout);
+}
+
+static int show(struct report *r, bool as_json, const struct screen *screen)
+{
+	char *text = NULL;
+	size_t len;
+
 	if (as_json) {
-		fputs(json, stdout);
-		if (json[0] != '\0' && json[strlen(json) - 1] != '\n')
+		fputs(r->json, stdout);
+		if (r->json[0] != '\0' && r->json[strlen(r->json) - 1] != '\n')
 			putchar('\n');
 	} else {
-		print_head(json);
-		print_fetch(json, seconds, last_bytes);
-		print_mounts(json);
-		print_sources(json);
+		r->name_width = REPORT_NAME_WIDTH;
+		if (screen->columns > 0 && screen->columns < REPORT_NAME_WIDTH + OTHER_COLUMNS)
+			r->name_width = screen->columns - OTHER_COLUMNS;
+		if (r->name_width < NAME_WIDTH_LEAST)
+			r->name_width = NAME_WIDTH_LEAST;
+		r->cut = screen->is_terminal;
+		r->out = open_memstream(&text, &len);
+		if (r->out == NULL)
+			return fail("%s", strerror(errno));
+		report_print(r);
+		fclose(r->out);
+		if (screen->rows != 0)
+			draw(screen, text);
+		else
+			fputs(text, stdout);
+		free(text);
 	}
-	free(json);
 	return fflush(stdout) == 0 ? EXIT_DONE : fail("standard output: %s", strerror(errno));
+}
+
+static int print_once(struct ossc *conn, bool as_json)
+{
+	const struct target t = { .conn = conn };
+	struct screen screen = look_at_screen();
+	struct report r = { 0 };
+	char *json;
+	int error = ossc_status(conn, &json);
+
+	if (error != 0)
+		return target_fail(&t, "status", error);
+	screen.rows = screen.columns = 0;
+	r.json = json;
+	error = show(&r, as_json, &screen);
+	free(json);
+	return error;
+}
+
+/* The daemon went: say so once, and go on when there is one again. */
+static void say_gone(struct ossc *conn, bool as_json, const struct screen *screen)
+{
+	char why[600];
+
+	ossc_error_text(conn, why, sizeof(why));
+	if (as_json)
+		return;
+	if (screen->rows != 0)
+		fputs("\033[H\033[J", stdout);
+	printf("no daemon answers; waiting for one\n%s%s", why, why[0] != '\0' ? "\n" : "");
+	fflush(stdout);
+}
+
+static int watch(struct ossc *conn, bool as_json)
+{
+	const struct timespec pause = { .tv_sec = WATCH_SECONDS };
+	char *json, *before = NULL;
+	struct screen screen;
+	int code = EXIT_DONE;
+	bool gone = false;
+	double then = 0;
+
+	catch_signals();
+	while (code == EXIT_DONE && !interrupted) {
+		double now = now_seconds();
+
+		screen = look_at_screen();
+		if (ossc_status(conn, &json) == 0) {
+			struct report r = { .json = json, .before = before, .seconds = now - then };
+
+			if (!screen.is_terminal && !as_json && (before != NULL || gone))
+				putchar('\n');
+			code = show(&r, as_json, &screen);
+			free(before);
+			before = json;
+			then = now;
+			gone = false;
+		} else if (!interrupted && !gone) {
+			say_gone(conn, as_json, &screen);
+			free(before);
+			before = NULL;
+			gone = true;
+		}
+		if (code == EXIT_DONE && !interrupted)
+			nanosleep(&pause, NULL);
+	}
+	free(before);
+	if (interrupted && screen.is_terminal)
+		putchar('\n');
+	return interrupted ? EXIT_INTERRUPTED : code;
 }
 
 static int run(int argc, char **argv)
 {
-	bool as_json = false, watch = false, terminal = isatty(STDOUT_FILENO) == 1;
-	uint64_t last_bytes = 0;
-	double last = 0;
+	bool as_json = false, again = false;
 	struct ossc *conn;
 	int i, code;
 
@@ -119,7 +198,7 @@ static int run(int argc, char **argv)
 		if (strcmp(argv[i], "--json") == 0)
 			as_json = true;
 		else if (strcmp(argv[i], "--watch") == 0)
-			watch = true;
+			again = true;
 		else
 			return fail_usage(&cmd_status, "status: unknown argument %s", argv[i]);
 	}
@@ -127,16 +206,7 @@ static int run(int argc, char **argv)
 	code = target_connect(&conn, OSSC_NO_START);
 	if (code != EXIT_DONE)
 		return code;
-	do {
-		double now = now_seconds();
-
-		if (watch && terminal && !as_json)
-			fputs("\033[H\033[2J", stdout);
-		code = print_once(conn, as_json, last > 0 ? now - last : 0, &last_bytes);
-		last = now;
-		if (watch && code == EXIT_DONE)
-			sleep(WATCH_SECONDS);
-	} while (watch && code == EXIT_DONE);
+	code = again ? watch(conn, as_json) : print_once(conn, as_json);
 	ossc_disconnect(conn);
 	return code;
 }
@@ -144,8 +214,8 @@ static int run(int argc, char **argv)
 const struct cmd cmd_status = {
 	.name = "status",
 	.synopsis = "[--json] [--watch]",
-	.summary = "what the daemon does: cache, mounts, downloads, source addresses",
+	.summary = "what the daemon does: cache, mounts, files, source addresses, clients",
 	.help = "  --json   as JSON\n"
-		"  --watch  again every two seconds, until interrupted\n",
+		"  --watch  again every two seconds, with rates, until interrupted\n",
 	.run = run,
 };
