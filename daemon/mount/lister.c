@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@
 #define FIRST_CONNECT_MS 3000  /* of that, while no connection is made */
 #define TEXT_LEN	 2048  /* the longest path, and what the store says */
 
+#define PAGES_MANY	 100 /* leave enough free memory behind to give back */
 #define MAX_STRETCHES	 64
 #define PAGES_AT_LEAST	 3.0 /* expected in a stretch that is worth dividing */
 #define GUESSES_FREE	 32  /* requests that found nothing, before pages must have earned them */
@@ -319,6 +321,7 @@ static void finish(struct lister *l, const struct oss_result *res)
 {
 	struct snapmem *snapshot = NULL;
 	char text[TEXT_LEN] = "";
+	bool many;
 	int r;
 
 	if (res->error != 0) {
@@ -336,8 +339,11 @@ static void finish(struct lister *l, const struct oss_result *res)
 		else
 			log_faults(l);
 	}
+	many = l->nr_pages >= PAGES_MANY;
 	l->fn(r, text, snapshot, l->arg);
 	lister_free(l);
+	if (many)
+		malloc_trim(0); /* pages came from the heaps of all threads */
 }
 
 static void on_done(const struct oss_result *res, void *arg)

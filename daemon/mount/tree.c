@@ -573,6 +573,15 @@ static uint32_t count_twins(const struct tree *t, const struct plan *p)
 	return nr;
 }
 
+/* From here on the texts are those of the snapshot: never all of it twice in memory. */
+static void move_texts(struct tree *t, char *to)
+{
+	memcpy(to, t->texts, t->texts_len);
+	free(t->texts);
+	t->texts = to;
+	t->texts_cap = 0;
+}
+
 static int fill_snapshot(struct tree *t, const struct plan *p, uint32_t nr_entries, void *bytes)
 {
 	struct snapshot_header *h = bytes;
@@ -590,7 +599,6 @@ static int fill_snapshot(struct tree *t, const struct plan *p, uint32_t nr_entri
 			nr = put_children(t, p, entries, at, nr);
 	BUG_ON(nr != nr_entries);
 	sum_up(h, entries);
-	memcpy((char *)bytes + h->strings_off, t->texts, t->texts_len);
 	return inode_make_unique(entries, nr_entries);
 }
 
@@ -620,6 +628,7 @@ int tree_build(struct tree *t, uint64_t serial, struct snapmem **ret_mem)
 	if (r != 0)
 		goto out;
 	memcpy(bytes, &h, sizeof(h));
+	move_texts(t, (char *)bytes + h.strings_off);
 	r = fill_snapshot(t, &p, nr, bytes);
 	if (r == 0)
 		r = snapmem_seal(m);
@@ -627,6 +636,7 @@ int tree_build(struct tree *t, uint64_t serial, struct snapmem **ret_mem)
 		snapmem_unref(m);
 	else
 		*ret_mem = m;
+	t->texts = NULL; /* they went with the snapshot's writable mapping */
 out:
 	plan_fini(&p);
 	return r;
