@@ -324,6 +324,7 @@ static void fill_cache_conf(const struct settings *s, struct cache_conf *ret)
 		.expire_ms = s->cache.expire_sec * 1000,
 		.max_objects = objects_most(s->cache.max_objects),
 		.verify = (enum verify_mode)s->cache.verify,
+		.nr_cpus = nr_cpus(),
 	};
 }
 

@@ -10,11 +10,13 @@
 #include "daemon/cache/object.h"
 #include "daemon/cache/state.h"
 #include "daemon/cache/stray.h"
+#include "daemon/cache/uffill.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MIB		((uint64_t)1 << 20)
 #define LOOK_SOON_MS	1000u /* while the cache grows or somebody uses it */
@@ -209,6 +211,10 @@ int cache_new(const struct cache_conf *conf, struct cache **ret_cache)
 	c->max_objects = conf->max_objects;
 	c->verify = conf->verify;
 	c->memory_dir = xstrdup(conf->memory_dir);
+	c->huge_pages = conf->huge_pages;
+	c->nr_cpus = conf->nr_cpus;
+	/* It would put small pages where huge ones can be. */
+	c->uffd = conf->huge_pages ? -ENOTSUP : uffill_open();
 	c->size_conf = conf->size;
 	c->ask_memory = ask_machine;
 	pthread_mutex_init(&c->lock, NULL);
@@ -249,6 +255,8 @@ void cache_free(struct cache *c)
 	pthread_cond_destroy(&c->noticed);
 	pthread_cond_destroy(&c->punched);
 	pthread_mutex_destroy(&c->lock);
+	if (c->uffd >= 0)
+		close(c->uffd);
 	free(c->memory_dir);
 	free(c);
 }

@@ -39,6 +39,8 @@ struct cache_conf {
 	unsigned max_objects; /* open memory files */
 	enum verify_mode verify;
 	const char *memory_dir; /* a tmpfs of the daemon's own; NULL: memfds */
+	bool huge_pages;	/* it has pages of 2 MiB */
+	unsigned nr_cpus;	/* that this process may use */
 };
 
 /* The classes of design §5, most urgent first. */
@@ -213,6 +215,12 @@ void chunk_unpin(struct object *o, uint32_t first, uint32_t nr);
 /* ---- fills ------------------------------------------------------------------- */
 
 /*
+ * Does it pay that several threads fill it at once?  Splices and writes of one memory file wait
+ * for each other, but with huge pages writes are short, and with userfaultfd they need not wait.
+ */
+bool object_takes_writers(const struct object *o);
+
+/*
  * Claim an EMPTY chunk and the room for it.  0 and a fill; -EALREADY: present
  * or already being filled; -ENOSPC: nothing may be evicted for this class now
  * (cache_on_room() will tell); any other: the object failed.
@@ -232,6 +240,8 @@ uint64_t fill_end(const struct fill *f);    /* one past the chunk's last byte */
  * -ENOSPC: no memory left; finish with it, the chunk is EMPTY then, not FAILED.
  */
 int fill_write(struct fill *f, const void *buf, size_t len);
+/* Is fill_splice() better now?  Not while another thread is at it, where object_takes_writers(). */
+bool fill_splices(struct fill *f);
 /* From a pipe that has bytes: as many as were taken (> 0, never too many), or a negative errno. */
 ssize_t fill_splice(struct fill *f, int pipe_fd, size_t len);
 /*

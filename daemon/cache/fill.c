@@ -12,9 +12,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define SHOW_STEP_LEN (256u << 10) /* to who waits for more than that */
+#define WRITERS_CPUS  4u	   /* with fewer, the store and the readers need the others */
 
 /* ---- beginning --------------------------------------------------------------------- */
 
@@ -101,9 +103,15 @@ uint32_t fill_chunk(const struct fill *f)
 	return chunk_index(f->chunk);
 }
 
+/* From the chunk's beginning: what lies in the file, and the rest behind it. */
+static uint64_t nr_come(const struct fill *f)
+{
+	return f->done + f->rest_len;
+}
+
 uint64_t fill_offset(const struct fill *f)
 {
-	return f->start + f->done;
+	return f->start + nr_come(f);
 }
 
 uint64_t fill_end(const struct fill *f)
@@ -157,48 +165,136 @@ static int check(const struct fill *f)
 	return __atomic_load_n(&f->object->stop, __ATOMIC_RELAXED);
 }
 
-int fill_write(struct fill *f, const void *buf, size_t len)
+/* Behind what lies in the file already.  The bytes written, or a negative errno. */
+static ssize_t write_some(struct fill *f, const char *bytes, size_t len)
 {
 	struct object *o = f->object;
+	ssize_t n;
+
+	pthread_mutex_lock(&o->fill_lock);
+	do
+		n = pwrite(o->mem.fd, bytes, len, (off_t)(f->start + f->done));
+	while (n == -1 && errno == EINTR);
+	n = n > 0 ? n : n == 0 ? -EIO : -errno;
+	pthread_mutex_unlock(&o->fill_lock);
+	return n;
+}
+
+static size_t left_in_page(uint64_t offset)
+{
+	return UFFILL_PAGE - offset % UFFILL_PAGE;
+}
+
+/* The same; whole pages that the file does not have go past the lock. */
+static ssize_t place_some(struct fill *f, const char *bytes, size_t len)
+{
+	size_t whole = len & ~(size_t)(UFFILL_PAGE - 1), left = left_in_page(f->done);
+	struct object *o = f->object;
+	ssize_t n;
+
+	if (!o->covered || left != UFFILL_PAGE || whole == 0)
+		return write_some(f, bytes, o->covered && len > left ? left : len);
+	n = uffill_copy(o->cache->uffd, (char *)o->map + f->start + f->done, bytes, whole);
+	if (n > 0 || n == -ENOMEM)
+		return n;
+	/* -EEXIST: a reader that looked into the hole made a page of zeros there. */
+	return write_some(f, bytes, n == -EEXIST ? UFFILL_PAGE : len);
+}
+
+static int place(struct fill *f, const char *bytes, size_t len)
+{
+	ssize_t n;
+
+	for (; len > 0; bytes += n, len -= (size_t)n) {
+		n = place_some(f, bytes, len);
+		if (n < 0)
+			return (int)n;
+		if (f->summed)
+			f->crc = crc64_update(f->crc, bytes, (size_t)n);
+		progress(f, (uint64_t)n);
+	}
+	return 0;
+}
+
+static int place_all_rest(struct fill *f)
+{
+	size_t len = f->rest_len;
+
+	/* progress() counts these bytes: not twice. */
+	f->rest_len = 0;
+	return place(f, f->rest, len);
+}
+
+/* Takes bytes off the beginning, and keeps them until they fill a page. */
+static int keep_rest(struct fill *f, const char **bytes, size_t *len)
+{
+	size_t take = left_in_page(nr_come(f));
+
+	if (take > *len)
+		take = *len;
+	memcpy(f->rest + f->rest_len, *bytes, take);
+	f->rest_len += (uint32_t)take;
+	*bytes += take;
+	*len -= take;
+	if (nr_come(f) % UFFILL_PAGE == 0 || nr_come(f) == f->len)
+		return place_all_rest(f);
+	return 0;
+}
+
+int fill_write(struct fill *f, const void *buf, size_t len)
+{
 	const char *bytes = buf;
-	size_t done = 0;
+	size_t whole;
 	int r = check(f);
 
 	if (r != 0)
 		return r;
-	if (len > f->len - f->done)
+	if (len > f->len - nr_come(f))
 		return -EMSGSIZE;
-	pthread_mutex_lock(&o->fill_lock);
-	while (done < len) {
-		ssize_t n = pwrite(o->mem.fd, bytes + done, len - done,
-				   (off_t)(f->start + f->done + done));
+	if (!f->object->covered)
+		return place(f, bytes, len);
+	if (nr_come(f) % UFFILL_PAGE != 0)
+		r = keep_rest(f, &bytes, &len);
+	if (r != 0 || len == 0)
+		return r;
+	whole = nr_come(f) + len == f->len ? len : len & ~(size_t)(UFFILL_PAGE - 1);
+	r = place(f, bytes, whole);
+	bytes += whole;
+	len -= whole;
+	return r == 0 && len > 0 ? keep_rest(f, &bytes, &len) : r;
+}
 
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			r = n == 0 ? -EIO : -errno;
-			break;
-		}
-		done += (size_t)n;
-	}
+bool object_takes_writers(const struct object *o)
+{
+	return (o->covered || o->cache->huge_pages) && o->cache->nr_cpus >= WRITERS_CPUS;
+}
+
+bool fill_splices(struct fill *f)
+{
+	struct object *o = f->object;
+
+	if (!object_takes_writers(o))
+		return true;
+	if (f->rest_len != 0 || pthread_mutex_trylock(&o->fill_lock) != 0)
+		return false;
 	pthread_mutex_unlock(&o->fill_lock);
-	if (f->summed)
-		f->crc = crc64_update(f->crc, bytes, done);
-	if (done > 0)
-		progress(f, done);
-	return r;
+	return true;
 }
 
 ssize_t fill_splice(struct fill *f, int pipe_fd, size_t len)
 {
 	struct object *o = f->object;
-	uint64_t old = f->done;
-	loff_t offset = (loff_t)(f->start + old);
+	uint64_t old;
+	loff_t offset;
 	ssize_t n;
 	int r = check(f);
 
+	if (r == 0)
+		r = place_all_rest(f); /* an attempt before this one was not spliced */
 	if (r != 0)
 		return r;
+	old = f->done;
+	offset = (loff_t)(f->start + old);
 	if (len > f->len - old)
 		len = f->len - old;
 	if (len == 0)

@@ -6,6 +6,7 @@
 #define DAEMON_CACHE_FILL_H
 
 #include "daemon/cache/state.h"
+#include "daemon/cache/uffill.h"
 
 struct fill {
 	struct object *object;
@@ -17,6 +18,9 @@ struct fill {
 	uint32_t shown; /* pages, as the word says; changed under the cache's lock; atomic */
 	bool summed;
 	bool quiet; /* nothing is shown before the whole chunk was compared (strict) */
+	/* Has come behind `done`, and waits for the rest of its page: only whole pages go past the lock. */
+	uint32_t rest_len;
+	char rest[UFFILL_PAGE];
 };
 
 /* Publish as much as has arrived.  The cache's lock is held. */

@@ -4,6 +4,7 @@
 #include "daemon/cache/chunk.h"
 #include "daemon/cache/lru.h"
 #include "daemon/cache/table.h"
+#include "daemon/cache/uffill.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -146,7 +147,7 @@ static int open_file(struct object *o)
 	r = memfile_new(c->memory_dir, o->size, &o->mem);
 	if (r != 0)
 		return r;
-	if (o->verify != VERIFY_OFF) {
+	if (o->verify != VERIFY_OFF || c->uffd >= 0) {
 		map = mmap(NULL, o->size, PROT_READ, MAP_SHARED, o->mem.fd, 0);
 		if (map == MAP_FAILED) {
 			r = -errno;
@@ -154,6 +155,7 @@ static int open_file(struct object *o)
 			return r;
 		}
 		o->map = map;
+		o->covered = c->uffd >= 0 && uffill_cover(c->uffd, map, o->size) == 0;
 	}
 	r = table_take(o->table, o->nr_chunks, &o->first_word);
 	if (r != 0)

@@ -75,7 +75,8 @@ struct object {
 	uint32_t nr_chunks;
 	uint32_t first_word;
 	struct memfile mem;
-	const unsigned char *map; /* read-only, for CRCs; NULL when nothing is verified */
+	const unsigned char *map; /* read-only, for CRCs and uffill; NULL when nobody needs it */
+	bool covered;		  /* uffill_copy() goes into it */
 	/* Serialises writes into `mem` and punches; a thread that has the cache's lock never takes it. */
 	pthread_mutex_t fill_lock;
 
@@ -122,6 +123,9 @@ struct cache {
 	unsigned max_objects;
 	enum verify_mode verify;
 	char *memory_dir;
+	int uffd; /* uffill_open(), or negative */
+	bool huge_pages;
+	unsigned nr_cpus;
 	uint64_t size_conf; /* 0: from the memory available */
 
 	/* Bytes, chunks rounded up to pages. */

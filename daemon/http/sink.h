@@ -8,6 +8,7 @@
 #ifndef DAEMON_HTTP_SINK_H
 #define DAEMON_HTTP_SINK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -23,6 +24,9 @@ struct sink_ops {
 	 * negative errno.  NULL: this sink takes everything through write().
 	 */
 	ssize_t (*splice)(struct sink *s, int pipe_fd, size_t len);
+
+	/* Is a splice better than a write for the next bytes?  NULL: always. */
+	bool (*prefers_splice)(struct sink *s);
 };
 
 /* The first member of every sink's own struct. */

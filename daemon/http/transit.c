@@ -117,6 +117,13 @@ static int drain_pipe(struct transit *t, struct sink *sink, size_t len, struct t
 	return 1;
 }
 
+static bool may_splice(const struct transit *t, const struct stream *s, struct sink *sink)
+{
+	if (sink->ops->splice == NULL || !stream_is_plain(s) || t->cannot_splice)
+		return false;
+	return sink->ops->prefers_splice == NULL || sink->ops->prefers_splice(sink);
+}
+
 int transit_move(struct transit *t, struct stream *s, struct sink *sink, size_t max,
 		 struct transit_step *ret)
 {
@@ -124,7 +131,7 @@ int transit_move(struct transit *t, struct stream *s, struct sink *sink, size_t 
 	int r;
 
 	*ret = (struct transit_step){ .taken = 0 };
-	if (sink->ops->splice == NULL || !stream_is_plain(s) || t->cannot_splice)
+	if (!may_splice(t, s, sink))
 		return copy_through(t, s, sink, max, ret);
 	if (t->pipe_fds[0] == -1) {
 		r = open_pipe(t);

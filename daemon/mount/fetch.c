@@ -24,7 +24,7 @@ void fetch_object_init(struct fetch_object *fo, struct object *o, struct oss_buc
 {
 	fetchq_entry_init(&fo->entry, o, object_nr_chunks(o), lane);
 	/* TLS is worth a second thread: most of its work is done before the memory file. */
-	fo->entry.one_writer = !oss_bucket_endpoint(bucket)->tls;
+	fo->entry.one_writer = !oss_bucket_endpoint(bucket)->tls && !object_takes_writers(o);
 	fo->bucket = oss_bucket_ref(bucket);
 }
 

@@ -83,9 +83,15 @@ static ssize_t sink_splice(struct sink *s, int pipe_fd, size_t len)
 	return n;
 }
 
+static bool sink_prefers_splice(struct sink *s)
+{
+	return fill_splices(((struct transfer *)s)->fill);
+}
+
 static const struct sink_ops fill_sink = {
 	.write = sink_write,
 	.splice = sink_splice,
+	.prefers_splice = sink_prefers_splice,
 };
 
 /* ---- the end ------------------------------------------------------------------- */
