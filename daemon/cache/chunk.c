@@ -273,7 +273,7 @@ void chunk_touch(struct object *o, uint32_t chunk)
 
 /* ---- pins ------------------------------------------------------------------------ */
 
-static void unpin_locked(struct chunk *ch)
+static void unpin_locked(struct chunk *ch, bool was_mapped)
 {
 	struct object *o = ch->object;
 
@@ -282,11 +282,13 @@ static void unpin_locked(struct chunk *ch)
 		return;
 	o->cache->pinned -= round_to_pages(chunk_len(o, chunk_index(ch)));
 	o->nr_pinned--;
-	if (ch->state == CHUNK_READY) {
-		ch->touch = ++o->cache->touches; /* a mapping was there: it counts as read */
+	if (ch->state != CHUNK_READY)
+		return;
+	if (was_mapped) { /* it counts as read */
+		ch->touch = ++o->cache->touches;
 		ch->wanted = false;
-		lru_settle(ch);
 	}
+	lru_settle(ch);
 }
 
 /* What pins never take: room for one whole chunk at least, or nothing could be downloaded any more. */
@@ -334,7 +336,7 @@ int chunk_pin(struct object *o, uint32_t first, uint32_t nr)
 		r = pin_locked(&o->chunks[first + i]);
 	if (r != 0 && i > 0) /* all but the one that failed */
 		for (i--; i > 0; i--)
-			unpin_locked(&o->chunks[first + i - 1]);
+			unpin_locked(&o->chunks[first + i - 1], false);
 	cache_unlock(o->cache);
 	return r;
 }
@@ -346,7 +348,7 @@ void chunk_unpin(struct object *o, uint32_t first, uint32_t nr)
 	BUG_ON(first > o->nr_chunks || nr > o->nr_chunks - first);
 	cache_lock(o->cache);
 	for (i = 0; i < nr; i++)
-		unpin_locked(&o->chunks[first + i]);
+		unpin_locked(&o->chunks[first + i], true);
 	object_unpinned(o);
 	cache_unlock(o->cache);
 }

@@ -496,6 +496,11 @@ void fetchq_put_back(struct fetchq *q, unsigned worker, struct fetchq_work *w)
 		fetchq_add_range_locked(e, (struct fetchq_range){ w->chunk, w->chunk + 1 }, true);
 		if (!e->listed[FETCH_READAHEAD])
 			fetchq_list_locked(e, FETCH_READAHEAD, true);
+		/* Ranges may be given up: the prefetch that it was taken from has it again. */
+		if (e->listed[FETCH_PREFETCH] && e->next == w->chunk + 1) {
+			e->next--;
+			fetchq_count_prefetch_locked(e, 1);
+		}
 		break;
 	case FETCH_PREFETCH:
 	case FETCH_NR_CLASSES:

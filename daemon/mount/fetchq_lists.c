@@ -183,24 +183,26 @@ void fetchq_add_range_locked(struct fetchq_entry *e, struct fetchq_range r, bool
 	e->lane->nr[FETCH_READAHEAD] += r.end - r.first;
 }
 
+static uint32_t next_of_range_locked(struct fetchq_entry *e, unsigned i)
+{
+	struct fetchq_range *r = &e->ranges[i];
+	uint32_t chunk = r->first++;
+
+	e->lane->nr[FETCH_READAHEAD]--;
+	if (r->first == r->end) {
+		e->nr_ranges--;
+		memmove(r, r + 1, (e->nr_ranges - i) * sizeof(*r));
+	}
+	if (e->nr_ranges == 0)
+		unlist_locked(e, FETCH_READAHEAD);
+	return chunk;
+}
+
 static bool pop_range_locked(struct fetchq_entry *e, uint32_t *ret_chunk)
 {
 	while (e->nr_ranges != 0) {
-		struct fetchq_range *r = &e->ranges[0];
-		bool found = false;
-
-		while (r->first < r->end && !found) {
-			*ret_chunk = r->first++;
-			e->lane->nr[FETCH_READAHEAD]--;
-			found = !is_demanded(e, *ret_chunk);
-		}
-		if (r->first == r->end) {
-			e->nr_ranges--;
-			memmove(&e->ranges[0], &e->ranges[1], e->nr_ranges * sizeof(*r));
-		}
-		if (e->nr_ranges == 0)
-			unlist_locked(e, FETCH_READAHEAD);
-		if (found)
+		*ret_chunk = next_of_range_locked(e, 0);
+		if (!is_demanded(e, *ret_chunk))
 			return true;
 	}
 	return false;
@@ -223,19 +225,45 @@ static bool pop_prefetch_locked(struct fetchq *q, struct fetchq_entry *e, uint32
 	return found;
 }
 
+/*
+ * What was taken from one list is not taken from the next one in a row as well:
+ * by then it may have been read, and have given way to others.  The last chunk
+ * stays, so that whoever waits for the end of a prefetch hears of it in time.
+ */
+static void pass_locked(struct fetchq_entry *e, uint32_t chunk)
+{
+	unsigned i;
+
+	if (e->listed[FETCH_PREFETCH] && e->next == chunk && e->next + 1 < e->end) {
+		e->next++;
+		fetchq_count_prefetch_locked(e, -1);
+	}
+	for (i = 0; i < e->nr_ranges && e->ranges[i].first != chunk; i++)
+		;
+	if (i < e->nr_ranges)
+		(void)next_of_range_locked(e, i);
+}
+
 bool fetchq_pop_locked(struct fetchq *q, struct fetchq_entry *e, enum fetch_class list,
 		       uint32_t *ret_chunk)
 {
+	bool found = false;
+
 	switch (list) {
 	case FETCH_DEMAND:
 		*ret_chunk = fetchq_pop_demand_locked(e);
-		return true;
+		found = true;
+		break;
 	case FETCH_READAHEAD:
-		return pop_range_locked(e, ret_chunk);
+		found = pop_range_locked(e, ret_chunk);
+		break;
 	case FETCH_PREFETCH:
-		return pop_prefetch_locked(q, e, ret_chunk);
+		found = pop_prefetch_locked(q, e, ret_chunk);
+		break;
 	case FETCH_NR_CLASSES:
 		break;
 	}
-	return false;
+	if (found)
+		pass_locked(e, *ret_chunk);
+	return found;
 }

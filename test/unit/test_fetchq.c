@@ -198,6 +198,39 @@ static void test_a_prefetched_chunk_that_is_demanded_moves_to_the_front(void **s
 	fetchq_forget(f->q, &f->entries[0]);
 }
 
+/* What was read may have been evicted since: bringing it again would cost a reader's place as well. */
+static void test_what_a_reader_has_overtaken_is_not_brought_again(void **state)
+{
+	struct fixture *f = *state;
+	struct fetchq_work w;
+	int i;
+
+	fetchq_prefetch(f->q, &f->entries[0], false, NULL);
+	assert_int_equal(take_one(f), 0);
+	fetchq_demand(f->q, &f->entries[0], 1);
+	assert_int_equal(take_one(f), 1);
+	fetchq_readahead(f->q, &f->entries[0], 2, 5);
+	for (i = 2; i < 5; i++)
+		assert_int_equal(take_one(f), i);
+	fetchq_readahead(f->q, &f->entries[0], 5, 8);
+	fetchq_demand(f->q, &f->entries[0], 5);
+	assert_int_equal(take_one(f), 5);
+	for (i = 0; i < 6; i++)
+		f->entries[0].object->states[i] = CHUNK_EMPTY;
+	assert_int_equal(take_one(f), 6);
+
+	/* No room for it: its turn comes again, also when the readahead is given up. */
+	hold_one(f, 0, &w);
+	assert_int_equal(w.chunk, 7);
+	assert_int_equal(w.list, FETCH_READAHEAD);
+	w.object->states[7] = CHUNK_EMPTY;
+	fetchq_put_back(f->q, 0, &w);
+	fetchq_room(f->q);
+	assert_int_equal(take_one(f), 7);
+	assert_int_equal(take_one(f), 8);
+	fetchq_forget(f->q, &f->entries[0]);
+}
+
 static void test_fills_are_spread_over_objects(void **state)
 {
 	struct fixture *f = *state;
@@ -638,6 +671,7 @@ int main(void)
 		QUEUE_TEST(test_demand_comes_before_readahead_before_prefetch, setup),
 		QUEUE_TEST(test_a_chunk_is_queued_once_however_often_it_is_asked_for, setup),
 		QUEUE_TEST(test_a_prefetched_chunk_that_is_demanded_moves_to_the_front, setup),
+		QUEUE_TEST(test_what_a_reader_has_overtaken_is_not_brought_again, setup),
 		QUEUE_TEST(test_fills_are_spread_over_objects, setup),
 		QUEUE_TEST(test_workers_keep_to_their_objects_but_all_help_with_one, setup_workers),
 		QUEUE_TEST(test_an_object_with_one_writer_that_is_alone_stays_on_one_worker,

@@ -243,6 +243,24 @@ static void test_a_hold_ends_after_a_bounded_time(void **state)
 	fixture_end(&f);
 }
 
+static void test_a_refused_pin_leaves_what_nobody_has_read_unread(void **state)
+{
+	struct fixture f;
+	struct object *o;
+	struct fill *fill;
+
+	(void)state;
+	fixture_start(&f, 4 * CHUNK, VERIFY_OFF);
+	o = fixture_object(&f, 8 * CHUNK);
+	object_use(o);
+	load_all(o, 0, 4, FETCH_READAHEAD);
+	assert_int_equal(chunk_pin(o, 0, 8), -ENOSPC);
+	assert_int_equal(fill_begin(o, 4, FETCH_READAHEAD, &fill), -ENOSPC);
+	assert_string_equal(present(&f, o), "0123");
+	object_unref(o);
+	fixture_end(&f);
+}
+
 static void test_pinned_chunks_stay_whatever_comes(void **state)
 {
 	struct fixture f;
@@ -362,6 +380,7 @@ int main(void)
 		cmocka_unit_test(test_room_for_demand_is_an_arrival_too),
 		cmocka_unit_test(test_what_was_asked_for_is_held_until_it_is_touched),
 		cmocka_unit_test(test_a_hold_ends_after_a_bounded_time),
+		cmocka_unit_test(test_a_refused_pin_leaves_what_nobody_has_read_unread),
 		cmocka_unit_test(test_pinned_chunks_stay_whatever_comes),
 		cmocka_unit_test(test_prefetch_leaves_half_to_opened_objects),
 		cmocka_unit_test(test_prefetch_may_fill_a_cache_that_holds_everything),
