@@ -195,7 +195,7 @@ static void open_standard_files(void)
 
 static void harden(void)
 {
-	const struct rlimit no_core = { 0, 0 };
+	const struct rlimit no_core = { 0, 0 }, wanted = { 1 << 16, 1 << 16 };
 	struct rlimit files;
 
 	/* Keys of stores are in this memory. */
@@ -204,7 +204,10 @@ static void harden(void)
 		prctl(PR_SET_DUMPABLE, 0);
 	signal(SIGPIPE, SIG_IGN);
 	umask(022);
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+	if (getrlimit(RLIMIT_NOFILE, &files) == -1)
+		return;
+	/* Room for the objects that cache.maxObjects allows; only root may raise its hard limit. */
+	if (files.rlim_max >= wanted.rlim_max || setrlimit(RLIMIT_NOFILE, &wanted) == -1) {
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
@@ -300,15 +303,16 @@ static const char *or_null(const char *s)
 	return s[0] != '\0' ? s : NULL;
 }
 
-/* Each open object takes two descriptors; an eighth is for connections and clients. */
+/* Each open object takes two descriptors; an eighth, of few a half, is for connections and clients. */
 static unsigned objects_most(unsigned wanted)
 {
 	struct rlimit files;
-	rlim_t most;
+	rlim_t spare, most;
 
 	if (getrlimit(RLIMIT_NOFILE, &files) == -1 || files.rlim_cur == RLIM_INFINITY)
 		return wanted;
-	most = (files.rlim_cur - files.rlim_cur / 8) / 2;
+	spare = files.rlim_cur / (files.rlim_cur < 2048 ? 2 : 8);
+	most = (files.rlim_cur - spare) / 2;
 	return most < wanted ? (unsigned)most : wanted;
 }
 

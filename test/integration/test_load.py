@@ -143,6 +143,21 @@ def test_a_cache_of_a_quarter_streams_the_model_once(start_daemon, store):
     assert resident_kib(d.pid) <= (64 + 64) * 1024
 
 
+def test_a_daemon_with_few_descriptors_gives_up_closed_files(store):
+    """It starts with the limit of the program that needs it: no room for 200 files at two descriptors each."""
+    from conftest import KEY
+    from daemon import Daemon
+    whole = hashlib.sha256()
+    for i in range(200):
+        whole.update(store.put(f"models/many/f{i:03}", body(i, 5000 + i)))
+    with Daemon.unstarted(store, {"mount": {"refreshSec": 3600}}, prefix="many/", key=KEY) as d:
+        read = 'ulimit -n 256 && cat "$MODEL_DIR"/* | sha256sum'
+        for turn in ("cold", "again"):
+            out = d.run("bash", "-c", read)
+            assert out.stderr == b"", turn
+            assert out.stdout.split()[0].decode() == whole.hexdigest(), turn
+
+
 def test_of_a_hundred_models_only_the_one_that_is_read_is_downloaded(start_daemon, store):
     for i in range(100):
         store.put(f"models/m{i:03d}/weights.bin", body(i, 300_000))
