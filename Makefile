@@ -7,7 +7,8 @@
 #   make unit            unit tests only
 #   make test-suites     CPython's and numpy's own tests with the library preloaded: the same results
 #   make integration     stories with a daemon, a store and real programs (pytest; T=name picks one)
-#   make bench           rates and CPU costs beside the raw limit of the same run
+#   make bench           all figures of the README in one run, beside the limit and other programs
+#                        (BENCH_ROWS, BENCH_RUNS, BENCH_BYTES, BENCH_OUT: see scripts/bench)
 #   make fuzz            every fuzz target for FUZZ_SECONDS (default 10); needs clang
 #   make format          apply .clang-format
 #   make install         DESTDIR= PREFIX=/usr/local SYSCONFDIR=/etc
