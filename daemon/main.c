@@ -26,6 +26,7 @@
 #include "daemon/base/worker.h"
 #include "daemon/base/xalloc.h"
 #include "daemon/cache/cache.h"
+#include "daemon/cache/memavail.h"
 #include "daemon/cache/memhome.h"
 #include "daemon/config/settings.h"
 #include "daemon/mount/mount.h"
@@ -332,7 +333,13 @@ static void fill_cache_conf(const struct settings *s, struct cache_conf *ret)
 	};
 }
 
-/* Object memory in huge pages that only this daemon can write; the mount point is beside the socket. */
+static bool want_huge_pages(const struct cache_settings *s)
+{
+	return s->chunk_size >= HUGE_PAGE_LEN && s->huge_pages != SETTINGS_HUGE_OFF &&
+	       (s->huge_pages == SETTINGS_HUGE_ON || !memavail_is_taken_back(""));
+}
+
+/* Object memory that only this daemon can write; the mount point is beside the socket. */
 static int make_home(const struct daemon *d, const char **ret_dir)
 {
 	static_assert(SETTINGS_MEMORY_AUTO == (int)MEMHOME_AUTO &&
@@ -343,7 +350,7 @@ static int make_home(const struct daemon *d, const char **ret_dir)
 	char parent[PLACE_PATH_MAX];
 	struct memhome_conf conf = {
 		.kind = (enum memhome_kind)s->memory,
-		.huge = s->huge_pages != 0 && s->chunk_size >= HUGE_PAGE_LEN,
+		.huge = want_huge_pages(s),
 		.parent = parent,
 		.cache_size = s->size,
 	};

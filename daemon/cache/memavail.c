@@ -1,13 +1,17 @@
 #include "daemon/cache/memavail.h"
 
+#include <glob.h>
 #include <limits.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define GIB	  (1ull << 30)
 #define UNLIMITED (1ull << 60) /* version 1 writes "no limit" as a number beyond this */
+
+/* As virtio's standard has them; the kernel's headers are not all new enough. */
+#define VIRTIO_ID_BALLOON	   5
+#define VIRTIO_BALLOON_F_REPORTING 5
 
 struct cgroup_files {
 	const char *fstype;
@@ -242,4 +246,42 @@ uint64_t memavail_reserve(uint64_t available)
 	if (reserve < 4 * GIB)
 		reserve = 4 * GIB;
 	return reserve < available / 5 ? reserve : available / 5;
+}
+
+/* A line of a virtio device's directory, or "". */
+static void read_line(const char *dir, const char *name, char *text, int cap)
+{
+	char path[PATH_MAX];
+	FILE *file = NULL;
+
+	text[0] = '\0';
+	if ((size_t)snprintf(path, sizeof(path), "%s/%s", dir, name) < sizeof(path))
+		file = fopen(path, "re");
+	if (file == NULL)
+		return;
+	if (fgets(text, cap, file) == NULL)
+		text[0] = '\0';
+	fclose(file);
+}
+
+bool memavail_is_taken_back(const char *root)
+{
+	char pattern[PATH_MAX], id[16], features[128];
+	glob_t devices;
+	bool is = false;
+	size_t i;
+
+	if ((size_t)snprintf(pattern, sizeof(pattern), "%s/sys/bus/virtio/devices/*", root) >=
+		    sizeof(pattern) ||
+	    glob(pattern, 0, NULL, &devices) != 0)
+		return false;
+	for (i = 0; i < devices.gl_pathc && !is; i++) {
+		read_line(devices.gl_pathv[i], "device", id, sizeof(id));
+		read_line(devices.gl_pathv[i], "features", features, sizeof(features));
+		is = strtoul(id, NULL, 16) == VIRTIO_ID_BALLOON &&
+		     strlen(features) > VIRTIO_BALLOON_F_REPORTING &&
+		     features[VIRTIO_BALLOON_F_REPORTING] == '1';
+	}
+	globfree(&devices);
+	return is;
 }

@@ -33,6 +33,12 @@ enum settings_memory { /* the order of settings_memory_words[] */
 	SETTINGS_MEMORY_MEMFD,
 };
 
+enum settings_huge_pages {
+	SETTINGS_HUGE_OFF = 0,
+	SETTINGS_HUGE_ON,
+	SETTINGS_HUGE_AUTO,
+};
+
 struct cache_settings {
 	uint64_t size; /* bytes; 0: from the memory available */
 	uint64_t chunk_size;
@@ -40,7 +46,7 @@ struct cache_settings {
 	unsigned expire_sec;
 	int verify;	/* enum settings_verify */
 	int memory;	/* enum settings_memory */
-	int huge_pages; /* 0: off, 1: on */
+	int huge_pages; /* enum settings_huge_pages */
 };
 
 struct mount_settings {

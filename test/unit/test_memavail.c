@@ -184,6 +184,21 @@ static void test_the_reserve_is_a_tenth_or_4_gib_but_at_most_a_fifth(void **stat
 	assert_true(1024 * GIB - memavail_reserve(1024 * GIB) > 664000000000);
 }
 
+static void test_a_balloon_that_reports_free_pages_is_seen(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_false(memavail_is_taken_back(f->root));
+	/* Another device with that bit, and a balloon without it. */
+	put(f, "/sys/bus/virtio/devices/virtio0/device", "0x0001\n");
+	put(f, "/sys/bus/virtio/devices/virtio0/features", "11111111000000001000\n");
+	put(f, "/sys/bus/virtio/devices/virtio1/device", "0x0005\n");
+	put(f, "/sys/bus/virtio/devices/virtio1/features", "11111011000000001000\n");
+	assert_false(memavail_is_taken_back(f->root));
+	put(f, "/sys/bus/virtio/devices/virtio1/features", "01100101000000001000\n");
+	assert_true(memavail_is_taken_back(f->root));
+}
+
 #define MACHINE_TEST(t) cmocka_unit_test_setup_teardown(t, start, end)
 
 int main(void)
@@ -197,6 +212,7 @@ int main(void)
 		MACHINE_TEST(test_a_full_cgroup_leaves_nothing),
 		MACHINE_TEST(test_version_1_is_understood),
 		MACHINE_TEST(test_a_container_sees_its_own_cgroup_at_the_mount),
+		MACHINE_TEST(test_a_balloon_that_reports_free_pages_is_seen),
 		cmocka_unit_test(test_the_reserve_is_a_tenth_or_4_gib_but_at_most_a_fifth),
 	};
 
