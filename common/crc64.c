@@ -4,7 +4,7 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
-#include <wmmintrin.h>
+#include <immintrin.h>
 #endif
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the tables are read little-endian");
@@ -156,11 +156,22 @@ static uint64_t update_slices(const struct crc64_poly *p, uint64_t crc, const ui
 
 #if defined(__x86_64__)
 
-#define CLMUL __attribute__((target("pclmul,sse2")))
+#define CLMUL	   __attribute__((target("pclmul,sse2")))
+#define CLMUL_WIDE __attribute__((target("vpclmulqdq,avx2,pclmul,sse2")))
+#define WIDE_LEAST 1024 /* below, the wide registers do not pay */
+
+struct lanes {
+	__m128i a, b, c, d;
+};
 
 static CLMUL inline __m128i load(const uint8_t *buf)
 {
 	return _mm_loadu_si128((const __m128i *)buf);
+}
+
+static CLMUL inline __m128i load_k(const uint64_t k[2])
+{
+	return _mm_set_epi64x((long long)k[1], (long long)k[0]);
 }
 
 /* x, moved on by as many bits as k stands for, plus what is there. */
@@ -170,47 +181,121 @@ static CLMUL inline __m128i fold(__m128i x, __m128i k, __m128i there)
 						  _mm_clmulepi64_si128(x, k, 0x11)));
 }
 
-/* Four lanes of 128 bits are carried along, then joined, then the tables finish.  len >= 64. */
-static CLMUL uint64_t update_clmul(const struct crc64_poly *p, uint64_t crc, const uint8_t *buf,
-				   size_t len)
+/* The same for two lanes side by side. */
+static CLMUL_WIDE inline __m256i fold_pair(__m256i x, __m256i k, const uint8_t *there)
 {
-	__m128i k512 = _mm_set_epi64x((long long)p->fold_512[1], (long long)p->fold_512[0]);
-	__m128i k128 = _mm_set_epi64x((long long)p->fold_128[1], (long long)p->fold_128[0]);
-	__m128i a = _mm_xor_si128(load(buf), _mm_set_epi64x(0, (long long)crc));
-	__m128i b = load(buf + 16), c = load(buf + 32), d = load(buf + 48);
+	return _mm256_xor_si256(_mm256_loadu_si256((const __m256i *)there),
+				_mm256_xor_si256(_mm256_clmulepi64_epi128(x, k, 0x00),
+						 _mm256_clmulepi64_epi128(x, k, 0x11)));
+}
+
+static CLMUL struct lanes begin_lanes(uint64_t crc, const uint8_t *buf)
+{
+	return (struct lanes){
+		.a = _mm_xor_si128(load(buf), _mm_set_epi64x(0, (long long)crc)),
+		.b = load(buf + 16),
+		.c = load(buf + 32),
+		.d = load(buf + 48),
+	};
+}
+
+/* The lanes are joined, then the tables finish. */
+static CLMUL uint64_t end_lanes(const struct crc64_poly *p, const struct lanes *l,
+				const uint8_t *buf, size_t len)
+{
+	__m128i k = load_k(p->fold_128), d;
 	uint8_t rest[16];
+	uint64_t crc;
 
-	for (buf += 64, len -= 64; len >= 64; buf += 64, len -= 64) {
-		a = fold(a, k512, load(buf));
-		b = fold(b, k512, load(buf + 16));
-		c = fold(c, k512, load(buf + 32));
-		d = fold(d, k512, load(buf + 48));
-	}
-	d = fold(fold(fold(a, k128, b), k128, c), k128, d);
+	d = fold(fold(fold(l->a, k, l->b), k, l->c), k, l->d);
 	for (; len >= 16; buf += 16, len -= 16)
-		d = fold(d, k128, load(buf));
-
+		d = fold(d, k, load(buf));
 	_mm_storeu_si128((__m128i *)rest, d);
 	crc = update_slices(p, 0, rest, sizeof(rest));
 	return update_bytes(p, crc, buf, len);
 }
 
-static bool has_clmul(void)
+/* Four lanes of 128 bits are carried along.  len >= 64. */
+static CLMUL uint64_t update_clmul(const struct crc64_poly *p, uint64_t crc, const uint8_t *buf,
+				   size_t len)
 {
-	static int known; /* 0: not asked yet; every thread would find the same */
-	unsigned a, b, c, d;
-	int is = __atomic_load_n(&known, __ATOMIC_RELAXED);
+	struct lanes l = begin_lanes(crc, buf);
+	__m128i k = load_k(p->fold_512);
 
-	if (is == 0) {
-		is = __get_cpuid(1, &a, &b, &c, &d) && (c & bit_PCLMUL) ? 1 : -1;
-		__atomic_store_n(&known, is, __ATOMIC_RELAXED);
+	for (buf += 64, len -= 64; len >= 64; buf += 64, len -= 64) {
+		l.a = fold(l.a, k, load(buf));
+		l.b = fold(l.b, k, load(buf + 16));
+		l.c = fold(l.c, k, load(buf + 32));
+		l.d = fold(l.d, k, load(buf + 48));
 	}
-	return is > 0;
+	return end_lanes(p, &l, buf, len);
+}
+
+/* The same four, two to a register. */
+static CLMUL_WIDE uint64_t update_wide(const struct crc64_poly *p, uint64_t crc, const uint8_t *buf,
+				       size_t len)
+{
+	struct lanes l = begin_lanes(crc, buf);
+	__m256i k = _mm256_broadcastsi128_si256(load_k(p->fold_512));
+	__m256i ab = _mm256_set_m128i(l.b, l.a), cd = _mm256_set_m128i(l.d, l.c);
+
+	for (buf += 64, len -= 64; len >= 64; buf += 64, len -= 64) {
+		ab = fold_pair(ab, k, buf);
+		cd = fold_pair(cd, k, buf + 32);
+	}
+	l.a = _mm256_castsi256_si128(ab);
+	l.b = _mm256_extracti128_si256(ab, 1);
+	l.c = _mm256_castsi256_si128(cd);
+	l.d = _mm256_extracti128_si256(cd, 1);
+	return end_lanes(p, &l, buf, len);
+}
+
+enum clmul {
+	CLMUL_UNKNOWN = 0,
+	CLMUL_NONE,
+	CLMUL_128,
+	CLMUL_256,
+};
+
+/* Does the kernel keep the wide registers of its threads apart? */
+static bool has_wide_state(void)
+{
+	uint32_t low, high;
+
+	__asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+	return (low & 6) == 6;
+}
+
+static enum clmul ask_processor(void)
+{
+	unsigned a, b, c, d, b7, c7;
+
+	if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_PCLMUL))
+		return CLMUL_NONE;
+	if (!(c & bit_OSXSAVE) || !has_wide_state() || !__get_cpuid_count(7, 0, &a, &b7, &c7, &d))
+		return CLMUL_128;
+	return (b7 & bit_AVX2) && (c7 & bit_VPCLMULQDQ) ? CLMUL_256 : CLMUL_128;
+}
+
+static enum clmul which_clmul(void)
+{
+	static int known; /* every thread would find the same */
+	int which = __atomic_load_n(&known, __ATOMIC_RELAXED);
+
+	if (which == CLMUL_UNKNOWN) {
+		which = ask_processor();
+		__atomic_store_n(&known, which, __ATOMIC_RELAXED);
+	}
+	return (enum clmul)which;
 }
 
 static uint64_t update(const struct crc64_poly *p, uint64_t crc, const void *buf, size_t len)
 {
-	if (len >= 64 && has_clmul())
+	enum clmul which = len >= 64 ? which_clmul() : CLMUL_NONE;
+
+	if (which == CLMUL_256 && len >= WIDE_LEAST)
+		return ~update_wide(p, ~crc, buf, len);
+	if (which >= CLMUL_128)
 		return ~update_clmul(p, ~crc, buf, len);
 	return ~update_slices(p, ~crc, buf, len);
 }
