@@ -6,6 +6,7 @@
 #   make check           format, layers, sizes, hook rows, documented keys
 #   make unit            unit tests only
 #   make test-suites     CPython's and numpy's own tests with the library preloaded: the same results
+#   make test-servers    vLLM and Ray on a mount: the same tokens and digests (T=name; installs 5 GB, once)
 #   make integration     stories with a daemon, a store and real programs (pytest; T=name picks one)
 #   make bench           all figures of the README in one run, beside the limit and other programs
 #                        (BENCH_ROWS, BENCH_RUNS, BENCH_BYTES, BENCH_OUT: see scripts/bench)
@@ -236,6 +237,12 @@ integration: tests-build
 .PHONY: test-suites
 test-suites: $(PRELOAD)
 	$(Q)B=$(B) scripts/run-suites
+
+# Minutes and 5 GB: before a release, not in CI.
+.PHONY: test-servers
+test-servers: all $(STORE)
+	$(Q)venv=$$(scripts/bootstrap --pins test/servers/requirements.txt) && B=$(B) PYTHONDONTWRITEBYTECODE=1 \
+		"$$venv/bin/python" -m pytest -q -p no:cacheprovider test/servers $(if $(T),-k "$(T)")
 
 # One after the other, whatever -j says: the stories use the machine as a user would.
 .PHONY: test
