@@ -554,6 +554,7 @@ static int make_parts(struct daemon *d)
 	r = make_home(d, &cache.memory_dir);
 	if (r != 0)
 		return refuse_error("no tmpfs for object memory (cache.memory)", r);
+	cache.huge_pages = cache.memory_dir != NULL && want_huge_pages(&d->now->cache);
 	r = cache_new(&cache, &d->cache);
 	if (r != 0)
 		return refuse_error("the cache cannot be made (cache.size)", r);

@@ -60,23 +60,23 @@ static inline void fixture_on_due(void *arg)
 	__atomic_fetch_add(&f->nr_due, 1, __ATOMIC_RELAXED);
 }
 
-static inline void fixture_start(struct fixture *f, uint64_t size, enum verify_mode verify)
+/* conf: what is not as usual. */
+static inline void fixture_start_conf(struct fixture *f, const struct cache_conf *conf)
 {
 	void *map;
 
 	*f = (struct fixture){
-		.conf = { .size = size,
-			  .chunk_shift = SHIFT,
-			  .expire_ms = 120000,
-			  .max_objects = 16,
-			  .verify = verify },
+		.conf = *conf,
 		.memory = (uint64_t)1 << 40,
 		.now = START,
 	};
+	f->conf.chunk_shift = SHIFT;
+	f->conf.expire_ms = 120000;
+	f->conf.max_objects = 16;
 	assert_int_equal(cache_new(&f->conf, &f->cache), 0);
 	f->cache->ask_memory = fixture_memory;
 	f->cache->ask_memory_arg = f;
-	f->cache->bound = f->cache->goal = size;
+	f->cache->bound = f->cache->goal = conf->size;
 	cache_on_room(f->cache, fixture_on_room, f);
 	cache_on_due(f->cache, fixture_on_due, f);
 	assert_int_equal(table_new(f->cache, &f->table), 0);
@@ -84,6 +84,11 @@ static inline void fixture_start(struct fixture *f, uint64_t size, enum verify_m
 	assert_true(map != MAP_FAILED);
 	f->view = map;
 	cache_tick(f->cache, f->now);
+}
+
+static inline void fixture_start(struct fixture *f, uint64_t size, enum verify_mode verify)
+{
+	fixture_start_conf(f, &(struct cache_conf){ .size = size, .verify = verify });
 }
 
 static inline void fixture_end(struct fixture *f)

@@ -18,8 +18,8 @@ static uint32_t draw(uint32_t below)
 /* A cache on a machine with that many CPUs. */
 static struct object *start(struct fixture *f, unsigned nr_cpus, enum verify_mode verify)
 {
-	fixture_start(f, 8 * CHUNK, verify);
-	f->cache->nr_cpus = nr_cpus;
+	fixture_start_conf(
+		f, &(struct cache_conf){ .size = 8 * CHUNK, .verify = verify, .nr_cpus = nr_cpus });
 	return fixture_object(f, LENGTH);
 }
 
@@ -201,6 +201,30 @@ static void test_a_second_thread_copies_while_the_first_splices(void **state)
 	end(&f, o);
 }
 
+/* Pages of 4 KiB in their place would undo them. */
+static void test_huge_pages_are_written_under_the_lock(void **state)
+{
+	struct fixture f;
+	struct object *o;
+	struct fill *fill;
+
+	(void)state;
+	fixture_start_conf(&f, &(struct cache_conf){ .size = 8 * CHUNK,
+						     .verify = VERIFY_ON,
+						     .huge_pages = true,
+						     .nr_cpus = 16 });
+	o = fixture_object(&f, LENGTH);
+	assert_false(o->covered);
+	assert_true(object_takes_writers(o));
+	fill = begin(o, 0, FETCH_DEMAND);
+	pthread_mutex_lock(&o->fill_lock);
+	assert_false(fill_splices(fill));
+	pthread_mutex_unlock(&o->fill_lock);
+	assert_int_equal(fill_finish(fill, -EAGAIN), -EAGAIN);
+	bring_all(o, true);
+	end(&f, o);
+}
+
 static void test_on_few_cpus_one_thread_splices(void **state)
 {
 	struct fixture f;
@@ -227,6 +251,7 @@ int main(void)
 		cmocka_unit_test(test_only_whole_pages_are_shown),
 		cmocka_unit_test(test_whole_pages_do_not_wait_for_who_has_the_lock),
 		cmocka_unit_test(test_a_second_thread_copies_while_the_first_splices),
+		cmocka_unit_test(test_huge_pages_are_written_under_the_lock),
 		cmocka_unit_test(test_on_few_cpus_one_thread_splices),
 	};
 
