@@ -10,6 +10,7 @@
 
 #include <event2/event.h>
 
+#include "common/clock.h"
 #include "common/strbuf.h"
 #include "daemon/base/xalloc.h"
 #include "daemon/http/body.h"
@@ -20,7 +21,6 @@
 #include "daemon/net/connpool.h"
 #include "daemon/net/source.h"
 #include "daemon/net/stream.h"
-#include "daemon/net/ticks.h"
 
 #define LOG_MODULE "http"
 #include "daemon/base/log.h"
@@ -210,7 +210,7 @@ static uint64_t nr_received(const struct http_exchange *x)
 /* The request is written, as far as it will be: now the server's time runs. */
 static void await_head(struct http_exchange *x)
 {
-	pace_init(&x->pace, nr_received(x), ticks_ms());
+	pace_init(&x->pace, nr_received(x), clock_ms());
 	xchg_set_state(x, XCHG_HEAD);
 }
 
@@ -456,7 +456,7 @@ static int yield(struct http_exchange *x)
 static bool is_too_slow(struct http_exchange *x)
 {
 	return x->state != XCHG_SEND &&
-	       pace_is_too_slow(&x->pace, nr_received(x), 2 * x->idle_timeout_ms, ticks_ms());
+	       pace_is_too_slow(&x->pace, nr_received(x), 2 * x->idle_timeout_ms, clock_ms());
 }
 
 static int say_too_slow(struct http_exchange *x)

@@ -8,6 +8,7 @@
 
 #include <event2/event.h>
 
+#include "common/clock.h"
 #include "daemon/base/xalloc.h"
 #include "daemon/net/addr.h"
 #include "daemon/net/dial.h"
@@ -15,7 +16,6 @@
 #include "daemon/net/resolve.h"
 #include "daemon/net/source.h"
 #include "daemon/net/stream.h"
-#include "daemon/net/ticks.h"
 #include "daemon/net/tls.h"
 
 #define TRIES_MAX 3	/* addresses that one connect tries */
@@ -168,7 +168,7 @@ static void connect_fail(struct connect *c, int error, const char *step, const c
 {
 	char text[CONNECT_TEXT_LEN], more[48] = "";
 	struct conn *conn = c->conn;
-	uint64_t now = ticks_ms();
+	uint64_t now = clock_ms();
 
 	if (is_worth_another(error)) {
 		if (error != -EADDRNOTAVAIL)
@@ -214,7 +214,7 @@ static void note_source(struct conn *conn, const char *host)
 static int wait_handshake(struct connect *c)
 {
 	struct stream *s = c->conn->stream;
-	uint64_t now = ticks_ms(),
+	uint64_t now = clock_ms(),
 		 left = c->handshake_ends_ms > now ? c->handshake_ends_ms - now : 0;
 	struct timeval timeout = {
 		.tv_sec = (time_t)(left / 1000),
@@ -294,7 +294,7 @@ static void connect_on_dial(int fd, void *arg)
 		return;
 	}
 	note_source(c->conn, c->host);
-	c->handshake_ends_ms = ticks_ms() + c->timeout_ms;
+	c->handshake_ends_ms = clock_ms() + c->timeout_ms;
 	connect_handshake(c);
 }
 
@@ -322,7 +322,7 @@ static void connect_next(struct connect *c)
 
 	c->conn = conn;
 	c->nr_tries++;
-	c->started_ms = ticks_ms();
+	c->started_ms = clock_ms();
 	conn->remote = remotes_pick(c->parts.remotes, c->addrs, c->nr_addrs, c->port, families,
 				    c->started_ms);
 	if (conn->remote == NULL) {

@@ -11,12 +11,12 @@
 #include <event2/event.h>
 
 #define LOG_MODULE "connpool"
+#include "common/clock.h"
 #include "daemon/base/log.h"
 #include "daemon/base/xalloc.h"
 #include "daemon/net/remote.h"
 #include "daemon/net/source.h"
 #include "daemon/net/stream.h"
-#include "daemon/net/ticks.h"
 #include "daemon/net/tls.h"
 
 /* What connections are the same for. */
@@ -148,7 +148,7 @@ static bool is_overloaded(const struct pooled *p)
 
 	if (sources == NULL || p->pool->nr_open >= p->pool->max_connections)
 		return false;
-	least = source_least_load(sources, source_families(sources), ticks_ms());
+	least = source_least_load(sources, source_families(sources), clock_ms());
 	return least != UINT32_MAX && conn_source_load(p->conn) > least + 1;
 }
 

@@ -14,11 +14,11 @@
 #include <event2/event.h>
 
 #define LOG_MODULE "dns"
+#include "common/clock.h"
 #include "daemon/base/log.h"
 #include "daemon/base/xalloc.h"
 #include "daemon/net/addr.h"
 #include "daemon/net/hosts.h"
-#include "daemon/net/ticks.h"
 
 #define NAME_LEN_MAX	   253
 #define ENTRIES_MAX	   64
@@ -179,7 +179,7 @@ static void entry_store(struct resolver *rs, const char *host, const struct answ
 		entry_drop(rs, TAILQ_LAST(&rs->entries, entry_list));
 	e = xcalloc(1, sizeof(*e));
 	snprintf(e->host, sizeof(e->host), "%s", host);
-	e->learned_ms = ticks_ms();
+	e->learned_ms = clock_ms();
 	e->expires_ms = e->learned_ms + keep_ms;
 	e->answer = *answer;
 	TAILQ_INSERT_HEAD(&rs->entries, e, link);
@@ -240,7 +240,7 @@ static void lookup_finish(struct lookup *l, int error, const char *why)
 		keep_ms = keep_ms < KEEP_MIN_MS ? KEEP_MIN_MS : keep_ms;
 		keep_ms = keep_ms > KEEP_MAX_MS ? KEEP_MAX_MS : keep_ms;
 		entry_store(rs, l->host, &l->answer, keep_ms);
-	} else if (error == -ETIMEDOUT && e != NULL && ticks_ms() - e->learned_ms < STALE_MAX_MS) {
+	} else if (error == -ETIMEDOUT && e != NULL && clock_ms() - e->learned_ms < STALE_MAX_MS) {
 		error = 0;
 		answer = &e->answer;
 	}
@@ -448,7 +448,7 @@ static bool find_here(struct resolver *rs, const char *host, struct answer *ret_
 		return true;
 	}
 	e = entry_find(rs, host);
-	if (e != NULL && ticks_ms() < e->expires_ms) {
+	if (e != NULL && clock_ms() < e->expires_ms) {
 		*ret_answer = e->answer;
 		return true;
 	}

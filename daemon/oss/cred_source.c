@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define LOG_MODULE "cred"
+#include "common/clock.h"
 #include "daemon/base/log.h"
 
 #define LOOK_EVERY_MS 1000
@@ -35,14 +36,6 @@ struct cred_source {
 	bool warned_mode;
 	struct log_limit limit;
 };
-
-static uint64_t steady_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 static bool stamp_equal(const struct stamp *a, const struct stamp *b)
 {
@@ -264,12 +257,12 @@ struct cred *cred_source_get_at(struct cred_source *s, uint64_t now_ms)
 
 struct cred *cred_source_get(struct cred_source *s)
 {
-	return cred_source_get_at(s, steady_ms());
+	return cred_source_get_at(s, clock_ms());
 }
 
 bool cred_source_refresh(struct cred_source *s, const struct cred *used, bool force)
 {
-	uint64_t now = steady_ms();
+	uint64_t now = clock_ms();
 	struct cred *before;
 	bool changed;
 

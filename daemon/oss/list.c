@@ -11,6 +11,7 @@
 #include <event2/event.h>
 
 #define LOG_MODULE "list"
+#include "common/clock.h"
 #include "daemon/base/log.h"
 #include "daemon/base/worker.h"
 #include "daemon/base/xalloc.h"
@@ -60,21 +61,13 @@ struct oss_list {
 	struct parse *parse; /* NULL: none is under way */
 };
 
-static uint64_t steady_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 static uint32_t random_bits(void)
 {
 	uint32_t bits;
 
 	/* Without entropy yet: any number will do for a jitter. */
 	if (getrandom(&bits, sizeof(bits), GRND_NONBLOCK) != sizeof(bits))
-		bits = (uint32_t)steady_ms() * 2654435761u;
+		bits = (uint32_t)clock_ms() * 2654435761u;
 	return bits;
 }
 
@@ -196,13 +189,13 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 static bool is_out_of_reach(const struct oss_list *l, const struct oss_result *res, int64_t wait_ms)
 {
 	return res->error == -EHOSTUNREACH && l->connect_budget_ms != 0 &&
-	       steady_ms() - l->retry.start_ms + (uint64_t)wait_ms >= l->connect_budget_ms;
+	       clock_ms() - l->retry.start_ms + (uint64_t)wait_ms >= l->connect_budget_ms;
 }
 
 static void retry_or_finish(struct oss_list *l, const struct oss_result *res)
 {
 	int64_t wait_ms =
-		oss_retry_next(&l->retry, res->action, res->delay_ms, steady_ms(), random_bits());
+		oss_retry_next(&l->retry, res->action, res->delay_ms, clock_ms(), random_bits());
 	struct timeval tv = { .tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000 };
 
 	if (wait_ms < 0 || is_out_of_reach(l, res, wait_ms)) {
@@ -324,7 +317,7 @@ static void on_parsed(struct oss_list *l, int r, struct list_page *page, char *e
 	r = take_page(l, page);
 	list_page_fini(page);
 	if (r > 0) {
-		oss_retry_init(&l->retry, &l->retry_conf, steady_ms());
+		oss_retry_init(&l->retry, &l->retry_conf, clock_ms());
 		l->connect_budget_ms = 0;
 		ask_or_finish(l);
 		return;
@@ -453,7 +446,7 @@ int oss_list_start(struct event_base *base, struct http_client *client, struct o
 	first = l->retry_conf;
 	if (conf->first_budget_ms != 0)
 		first.budget_ms = conf->first_budget_ms;
-	oss_retry_init(&l->retry, &first, steady_ms());
+	oss_retry_init(&l->retry, &first, clock_ms());
 	l->connect_budget_ms = conf->first_connect_ms;
 	l->in_order = conf->in_order;
 	l->parser = conf->parser;

@@ -8,6 +8,7 @@
 #include <strings.h>
 #include <time.h>
 
+#include "common/clock.h"
 #include "daemon/http/client.h"
 #include "daemon/oss/bucket_internal.h"
 #include "daemon/oss/cred.h"
@@ -37,14 +38,6 @@ struct oss_request {
 	struct oss_result result;
 	struct textsink refusal; /* body of an answer that is no success */
 };
-
-static uint64_t steady_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 struct oss_subject oss_request_subject(const struct oss_request *r)
 {
@@ -320,7 +313,7 @@ static int find_signature(struct oss_request *r, const struct oss_request_conf *
 {
 	struct sigcache *cache = r->bucket->signatures;
 	bool reuse = conf->reuse_signature && conf->key != NULL;
-	uint64_t now = steady_ms();
+	uint64_t now = clock_ms();
 	int error;
 
 	*ret_entry = NULL;
