@@ -111,6 +111,7 @@ static void worker_on_tick(evutil_socket_t fd, short what, void *arg)
 		next = transfer_next(t);
 		transfer_judge(t, median, now);
 	}
+	fetchq_look(w->fetch->queue);
 	fetch_worker_pump(w);
 }
 

@@ -476,7 +476,7 @@ bool fetchq_take(struct fetchq *q, unsigned worker, enum fetch_class last,
 			*ret_work = w;
 			return true;
 		}
-		fetchq_finish(q, worker, &w, 0);
+		fetchq_finish(q, worker, &w, false);
 	}
 	return false;
 }
@@ -522,14 +522,39 @@ void fetchq_put_back(struct fetchq *q, unsigned worker, struct fetchq_work *w)
 	unlock_and_wake(q);
 }
 
-void fetchq_finish(struct fetchq *q, unsigned worker, struct fetchq_work *w, uint64_t bytes)
+static uint64_t bytes_of(const struct fetchq_lane *l)
+{
+	return atomic_load_explicit(&l->bytes, memory_order_relaxed);
+}
+
+void fetchq_count(const struct fetchq_work *w, uint64_t bytes)
+{
+	/* Relaxed: a sum, from which rates are told. */
+	atomic_fetch_add_explicit(&w->entry->lane->bytes, bytes, memory_order_relaxed);
+}
+
+void fetchq_look(struct fetchq *q)
+{
+	const uint64_t now = clock_ms();
+	struct fetchq_lane *l;
+
+	pthread_mutex_lock(&q->lock);
+	LIST_FOREACH(l, &q->lanes, link)
+	{
+		if (l->in_flight != 0)
+			throttle_look(&l->throttle, bytes_of(l), now);
+	}
+	unlock_and_wake(q);
+}
+
+void fetchq_finish(struct fetchq *q, unsigned worker, struct fetchq_work *w, bool good)
 {
 	struct object *gone;
 
 	pthread_mutex_lock(&q->lock);
 	finish_locked(q, worker, w);
-	if (bytes != 0)
-		throttle_good(throttle_of(w), bytes, clock_ms());
+	if (good)
+		throttle_good(throttle_of(w), bytes_of(w->entry->lane), clock_ms());
 	gone = fetchq_let_go_locked(w->entry);
 	/* The worker takes again now, and wakes others where that leaves work. */
 	pthread_mutex_unlock(&q->lock);

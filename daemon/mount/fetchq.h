@@ -127,8 +127,12 @@ bool fetchq_take(struct fetchq *q, unsigned worker, enum fetch_class last,
 		 struct fetchq_work *ret_work);
 /* The cache had no room for it: back to its place, to wait for fetchq_room(). */
 void fetchq_put_back(struct fetchq *q, unsigned worker, struct fetchq_work *w);
-/* It has ended and brought so many bytes (0: it did not end well); the slot is free. */
-void fetchq_finish(struct fetchq *q, unsigned worker, struct fetchq_work *w, uint64_t bytes);
+/* It has ended, well or not; the slot is free. */
+void fetchq_finish(struct fetchq *q, unsigned worker, struct fetchq_work *w, bool good);
+/* So many bytes came for it; without the lock. */
+void fetchq_count(const struct fetchq_work *w, uint64_t bytes);
+/* Once a second or so while work is under way: more of it may be of use by now. */
+void fetchq_look(struct fetchq *q);
 /* No request is under way for it now, but it keeps its slot. */
 void fetchq_pause(struct fetchq *q, struct fetchq_work *w);
 /* False: the store is to be spared; the worker is woken when to ask again. */

@@ -32,6 +32,7 @@ struct fetchq_lane {
 	uint64_t nr[FETCH_NR_CLASSES]; /* chunks in each list */
 	uint64_t nr_opened;	       /* of prefetch: those of opened objects */
 	struct throttle throttle;
+	atomic_uint_fast64_t bytes; /* that came so far; without the queue's lock */
 	unsigned in_flight;
 	uint64_t tried; /* the last search for work that looked here */
 	LIST_ENTRY(fetchq_lane) link;

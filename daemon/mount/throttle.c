@@ -2,6 +2,7 @@
 
 #define REQUEST_WORTH  65536 /* bytes: what a small file counts beside its own */
 #define PAUSE_MS       100   /* this long without requests: another load begins */
+#define ROUND_MOST_MS  1000  /* and longer ones need not be */
 #define ROUND_LEAST_MS 10    /* shorter ones say nothing with a clock of milliseconds */
 
 static unsigned min_of(unsigned a, unsigned b)
@@ -14,10 +15,10 @@ void throttle_init(struct throttle *t, unsigned max)
 	*t = (struct throttle){ .max = max, .limit = min_of(max, THROTTLE_FIRST) };
 }
 
-static void begin_round(struct throttle *t, uint64_t now_ms)
+static void begin_round(struct throttle *t, uint64_t bytes, uint64_t now_ms)
 {
 	t->nr_good = 0;
-	t->work = 0;
+	t->bytes = bytes;
 	t->began_ms = now_ms;
 	t->is_full = false;
 	t->is_settling = false;
@@ -45,7 +46,7 @@ bool throttle_enter(struct throttle *t, bool for_demand, uint64_t now_ms, unsign
 		return false;
 	/* The time without requests does not count, nor that until they come evenly. */
 	if (t->active++ == 0 && now_ms - t->last_good_ms > PAUSE_MS) {
-		begin_round(t, now_ms);
+		begin_round(t, t->bytes, now_ms);
 		t->is_settling = true;
 	}
 	*ret_epoch = t->epoch;
@@ -74,7 +75,7 @@ void throttle_slow(struct throttle *t, unsigned epoch, uint64_t now_ms)
 	t->target = t->half != 0 ? t->half : t->limit > t->target ? t->limit : t->target;
 	t->half = 0;
 	t->limit = base > 1 ? base / 2 : 1;
-	begin_round(t, now_ms);
+	begin_round(t, t->bytes, now_ms);
 }
 
 /* With as many requests again, or these are all there may be. */
@@ -121,12 +122,13 @@ static void come_back(struct throttle *t, uint64_t now_ms)
 	t->rest_until_ms = now_ms + THROTTLE_REST_MS;
 }
 
-static void end_round(struct throttle *t, uint64_t now_ms)
+static void end_round(struct throttle *t, uint64_t bytes, uint64_t now_ms)
 {
-	uint64_t rate = t->work * 1000 / (now_ms - t->began_ms);
+	uint64_t work = bytes - t->bytes + (uint64_t)t->nr_good * REQUEST_WORTH;
+	uint64_t rate = work * 1000 / (now_ms - t->began_ms);
 	bool is_full = t->is_full;
 
-	begin_round(t, now_ms);
+	begin_round(t, bytes, now_ms);
 	if (t->half != 0) {
 		judge(t, rate, now_ms);
 		return;
@@ -136,18 +138,26 @@ static void end_round(struct throttle *t, uint64_t now_ms)
 		try_more(t);
 }
 
-void throttle_good(struct throttle *t, uint64_t bytes, uint64_t now_ms)
+void throttle_look(struct throttle *t, uint64_t bytes, uint64_t now_ms)
 {
-	t->last_good_ms = now_ms;
-	t->work += bytes + REQUEST_WORTH;
-	if (++t->nr_good < t->limit)
+	const uint64_t ms = now_ms - t->began_ms;
+
+	/* Nothing at all came: a store that does not answer, or all wait to try again. */
+	if ((t->nr_good < t->limit && ms < ROUND_MOST_MS) || bytes == t->bytes)
 		return;
 	if (t->target != 0) {
 		come_back(t, now_ms);
-		begin_round(t, now_ms);
+		begin_round(t, bytes, now_ms);
 	} else if (t->is_settling) {
-		begin_round(t, now_ms);
-	} else if (now_ms - t->began_ms >= ROUND_LEAST_MS) {
-		end_round(t, now_ms);
+		begin_round(t, bytes, now_ms);
+	} else if (ms >= ROUND_LEAST_MS) {
+		end_round(t, bytes, now_ms);
 	}
+}
+
+void throttle_good(struct throttle *t, uint64_t bytes, uint64_t now_ms)
+{
+	t->last_good_ms = now_ms;
+	t->nr_good++;
+	throttle_look(t, bytes, now_ms);
 }

@@ -21,10 +21,10 @@ struct throttle {
 	unsigned epoch;	 /* rises when the limit falls */
 	/*
 	 * A round is `limit` requests that came to a good end, so that what comes in
-	 * bursts counts as a whole.
+	 * bursts counts as a whole; where those take long, a second.
 	 */
 	unsigned nr_good;  /* in this round */
-	uint64_t work;	   /* that they brought */
+	uint64_t bytes;	   /* that had come when it began */
 	uint64_t began_ms; /* the round */
 	uint64_t last_good_ms;
 	bool is_full;	     /* somebody was refused in it */
@@ -47,7 +47,9 @@ void throttle_leave(struct throttle *t);
 void throttle_lack(struct throttle *t);
 /* One that was let in during `epoch` was told to slow down: counts once an epoch. */
 void throttle_slow(struct throttle *t, unsigned epoch, uint64_t now_ms);
-/* One came to a good end and brought so many bytes. */
+/* One came to a good end; so many bytes have come in all, by whatever request. */
 void throttle_good(struct throttle *t, uint64_t bytes, uint64_t now_ms);
+/* To be called once a second or so while requests are under way. */
+void throttle_look(struct throttle *t, uint64_t bytes, uint64_t now_ms);
 
 #endif

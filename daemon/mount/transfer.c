@@ -36,7 +36,6 @@ struct transfer {
 	struct fetchq_work work;
 	enum transfer_state state;
 	struct fill *fill;
-	uint64_t len; /* of the chunk */
 	struct oss_get *get;
 	struct oss_retry retry;
 	struct event *timer;
@@ -61,6 +60,7 @@ static void count_bytes(struct transfer *t, uint64_t bytes)
 {
 	atomic_fetch_add_explicit(&t->worker->fetch->bytes, bytes, memory_order_relaxed);
 	atomic_fetch_add_explicit(&tally_of(t)->bytes, bytes, memory_order_relaxed);
+	fetchq_count(&t->work, bytes);
 }
 
 static int sink_write(struct sink *s, const void *buf, size_t len)
@@ -114,7 +114,7 @@ static void transfer_end(struct transfer *t, int error)
 	TAILQ_REMOVE(&w->transfers, t, link);
 	if (t->timer != NULL)
 		event_free(t->timer);
-	fetchq_finish(queue_of(t), w->index, &t->work, good ? t->len : 0);
+	fetchq_finish(queue_of(t), w->index, &t->work, good);
 	free(t);
 }
 
@@ -287,7 +287,7 @@ static void refuse_work(struct fetch_worker *w, struct fetchq_work *work, int er
 	} else {
 		if (error != -EALREADY)
 			fetchq_forget(q, work->entry);
-		fetchq_finish(q, w->index, work, 0);
+		fetchq_finish(q, w->index, work, false);
 	}
 }
 
@@ -311,7 +311,6 @@ void transfer_start(struct fetch_worker *w, const struct fetchq_work *work)
 	t->worker = w;
 	t->work = own;
 	t->fill = fill;
-	t->len = fill_end(fill) - fill_offset(fill);
 	oss_retry_init(&t->retry, &retry, clock_ms());
 	TAILQ_INSERT_TAIL(&w->transfers, t, link);
 	transfer_ask(t);

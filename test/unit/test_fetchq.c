@@ -125,7 +125,7 @@ static int take_one(struct fixture *f)
 		return -1;
 	which = (int)(w.entry - f->entries) * 100 + (int)w.chunk;
 	w.object->states[w.chunk] = CHUNK_READY;
-	fetchq_finish(f->q, 0, &w, 1);
+	fetchq_finish(f->q, 0, &w, true);
 	return which;
 }
 
@@ -137,7 +137,8 @@ static void hold_one(struct fixture *f, unsigned worker, struct fetchq_work *w)
 
 static void let_go(struct fixture *f, unsigned worker, struct fetchq_work *w)
 {
-	fetchq_finish(f->q, worker, w, 1);
+	fetchq_count(w, 1);
+	fetchq_finish(f->q, worker, w, true);
 }
 
 static void test_demand_comes_before_readahead_before_prefetch(void **state)

@@ -22,7 +22,7 @@ struct sim {
 	double delay_ms, each, all;
 	unsigned bearable; /* 0: any number */
 	uint64_t size;
-	uint64_t now_ms;
+	uint64_t now_ms, bytes;
 	unsigned nr, nr_refused, peak, nr_begun;
 	struct {
 		double waits_ms, left, weight;
@@ -71,13 +71,16 @@ static double sim_step(struct sim *s)
 		share = s->all * s->requests[i].weight / all;
 		share = share < s->each ? share : s->each;
 		came += s->requests[i].left < share ? s->requests[i].left : share;
+		s->bytes += (uint64_t)(s->requests[i].left < share ? s->requests[i].left : share);
 		s->requests[i].left -= share;
 		if (s->requests[i].left > 0)
 			continue;
 		throttle_leave(&s->t);
-		throttle_good(&s->t, s->size, s->now_ms);
+		throttle_good(&s->t, s->bytes, s->now_ms);
 		s->requests[i--] = s->requests[--s->nr];
 	}
+	if (s->now_ms % 1000 == 0)
+		throttle_look(&s->t, s->bytes, s->now_ms);
 	return came;
 }
 
@@ -144,6 +147,16 @@ static void test_small_files_take_all_there_are_at_once(void **state)
 	assert_int_equal(s.t.limit, 256);
 }
 
+static void test_slow_connections_need_not_end_a_chunk_to_get_company(void **state)
+{
+	struct sim s = { .delay_ms = 50, .each = 1000, .all = 1e9, .size = CHUNK };
+
+	(void)state;
+	throttle_init(&s.t, 256);
+	sim_run(&s, 10000);
+	assert_int_equal(s.t.limit, 256);
+}
+
 static void test_where_more_brings_nothing_it_stays_and_looks_again_later(void **state)
 {
 	struct sim s = { .delay_ms = 1, .each = 100000, .all = 100000, .size = CHUNK };
@@ -191,7 +204,7 @@ static void test_a_pause_without_requests_counts_for_nothing(void **state)
 	for (i = 0; i < 1000; i++) {
 		assert_true(throttle_enter(&t, false, 1000 * (i + 1), &epoch));
 		throttle_leave(&t);
-		throttle_good(&t, CHUNK, 1000 * (i + 1) + 5);
+		throttle_good(&t, (i + 1) * (uint64_t)CHUNK, 1000 * (i + 1) + 5);
 	}
 	assert_int_equal(t.limit, 8);
 	assert_int_equal(t.half, 0);
@@ -263,12 +276,12 @@ static void test_rounds_of_successes_bring_it_back(void **state)
 	assert_int_equal(t.limit, 1);
 	throttle_good(&t, 1, 1);
 	assert_int_equal(t.limit, 2);
-	throttle_good(&t, 1, 1);
+	throttle_good(&t, 2, 1);
 	assert_int_equal(t.limit, 2);
-	throttle_good(&t, 1, 1);
+	throttle_good(&t, 3, 1);
 	assert_int_equal(t.limit, 3);
 	for (i = 0; i < 1000; i++)
-		throttle_good(&t, 1, 1);
+		throttle_good(&t, 4 + i, 1);
 	assert_int_equal(t.limit, 16);
 	assert_int_equal(t.target, 0);
 }
@@ -315,6 +328,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_it_finds_how_many_a_delay_and_caps_need),
 		cmocka_unit_test(test_small_files_take_all_there_are_at_once),
+		cmocka_unit_test(test_slow_connections_need_not_end_a_chunk_to_get_company),
 		cmocka_unit_test(test_where_more_brings_nothing_it_stays_and_looks_again_later),
 		cmocka_unit_test(test_a_store_that_bears_less_gets_less_and_then_all_again),
 		cmocka_unit_test(test_a_pause_without_requests_counts_for_nothing),
