@@ -29,8 +29,8 @@ struct cmd {
 	int (*run)(int argc, char **argv);
 };
 
-extern const struct cmd cmd_cat, cmd_doctor, cmd_get, cmd_ls, cmd_mount, cmd_prefetch, cmd_stat,
-	cmd_status, cmd_trace, cmd_umount;
+extern const struct cmd cmd_cat, cmd_doctor, cmd_get, cmd_ls, cmd_mount, cmd_prefetch, cmd_progress,
+	cmd_stat, cmd_status, cmd_trace, cmd_umount;
 
 /* "ossc: ...\n" on stderr, in one piece.  Returns EXIT_FAILED. */
 int fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

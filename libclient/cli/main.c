@@ -7,7 +7,7 @@
 #include <time.h>
 
 static const struct cmd *const commands[] = {
-	&cmd_ls,     &cmd_stat,	 &cmd_cat,    &cmd_get,	   &cmd_prefetch,
+	&cmd_ls,     &cmd_stat,	 &cmd_cat,    &cmd_get,	   &cmd_prefetch, &cmd_progress,
 	&cmd_status, &cmd_mount, &cmd_umount, &cmd_doctor, &cmd_trace,
 };
 

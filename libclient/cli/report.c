@@ -92,9 +92,9 @@ static void print_head(const struct report *r)
 		bytes(json, "fetch.bytes", buf[0]), number(json, "fetch.requests"),
 		number(json, "fetch.retries"), number(json, "fetch.errors"),
 		number(json, "fetch.in_flight"));
-	if (number(json, "fetch.limit") < number(json, "fetch.slots"))
-		fprintf(r->out, ", at most %" PRIu64 " as the store asked",
-			number(json, "fetch.limit"));
+	if (number(json, "fetch.throttled") > 0)
+		fprintf(r->out, "; asked to slow down %" PRIu64 " times",
+			number(json, "fetch.throttled"));
 	if (r->before != NULL)
 		fprintf(r->out, "; %s", rate(r, json, r->before, "fetch.bytes", buf[1]));
 	fputc('\n', r->out);

@@ -7,6 +7,8 @@
 
 #include <poll.h>
 
+void (*link_on_wait)(struct link *l, uint64_t now_ms);
+
 int link_new(const struct link_conf *conf, struct link **ret_link)
 {
 	struct link *l = arena_alloc(sizeof(*l));

@@ -60,6 +60,14 @@ void link_error_text(struct link *l, char *buf, size_t cap);
 /* Said by the layers above when the fault is theirs. */
 void link_set_error_text(struct link *l, const char *text);
 
+/*
+ * Called by a thread that waits for bytes, or has waited for an answer for LINK_SLICE_MS; NULL: no
+ * one is.  Set once, at the start.
+ */
+extern void (*link_on_wait)(struct link *l, uint64_t now_ms);
+/* `ossc progress` for this process: see spawn_progress(). */
+int link_start_progress(struct link *l, const char *const *more);
+
 /* ---- requests -------------------------------------------------------------------- */
 
 /* One request on its way.  In the caller's memory until link_await() or link_forget(). */

@@ -258,6 +258,8 @@ int link_await(struct link *l, struct link_wait *w, unsigned timeout_ms)
 		}
 		now = deadline - now;
 		r = one_turn(l, w, now < LINK_SLICE_MS ? (unsigned)now : LINK_SLICE_MS);
+		if (r == 0 && link_on_wait != NULL && now + LINK_SLICE_MS <= timeout_ms)
+			link_on_wait(l, sys_now_ms());
 		if (r != 0) {
 			link_set_error_text(
 				l, r == -EPROTO ? "the daemon sent what no daemon sends"

@@ -349,6 +349,14 @@ static int start_daemon(struct link *l, struct text *why)
 	return r;
 }
 
+int link_start_progress(struct link *l, const char *const *more)
+{
+	char socket[LOCATE_PATH_MAX];
+	int r = link_socket_path(l, socket, sizeof(socket));
+
+	return r == 0 ? spawn_progress(&l->locations, socket, more) : r;
+}
+
 int link_connect(struct link *l)
 {
 	char buf[LINK_TEXT];

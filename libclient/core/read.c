@@ -99,6 +99,8 @@ static int wait_a_slice(struct file *f, const struct file_place *at, uint32_t ch
 		return fail(f, -ETIMEDOUT,
 			    "nothing has arrived for a minute, see the daemon's log");
 
+	if (link_on_wait != NULL)
+		link_on_wait(f->view->link, now);
 	if (must_ask(p, at, word, now, &flags)) {
 		r = post(f, at, chunk, end, flags, 0);
 		if (r == 0) {

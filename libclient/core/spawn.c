@@ -17,6 +17,7 @@ struct plan { /* all that the child needs, made before the fork */
 	char *const *argv;
 	char *const *envp;
 	int said;
+	bool stays;	  /* in the program's session, with its terminal */
 	uint32_t *report; /* [0] errno of exec, [1] pid of the daemon */
 };
 
@@ -63,11 +64,12 @@ static int fork_quietly(void)
 	return (int)sys_call5(__NR_clone, 0, 0, 0, 0, 0);
 }
 
-static void __attribute__((noreturn)) become_daemon(const struct plan *plan)
+static void __attribute__((noreturn)) become_other(const struct plan *plan)
 {
 	int r;
 
-	sys_call0(__NR_setsid);
+	if (!plan->stays)
+		sys_call0(__NR_setsid);
 	r = fork_quietly();
 	if (r != 0) {
 		/* Here, not in the daemon itself: who waits for this process reads it next. */
@@ -110,7 +112,7 @@ static int fork_twice(const struct plan *plan)
 	int pid = fork_quietly();
 
 	if (pid == 0)
-		become_daemon(plan);
+		become_other(plan);
 	if (pid > 0)
 		wait_for_child(pid);
 	sys_restore_signals(signals);
@@ -135,6 +137,22 @@ static int find_program(const struct locations *p, char *buf, size_t cap, struct
 	return r;
 }
 
+/* Returns how many variables there are. */
+static unsigned fill_environment(const struct locations *p, const char *socket, char **envp,
+				 char variable[LOCATE_PATH_MAX + 16])
+{
+	struct text t;
+	unsigned i;
+
+	for (i = 0; i < p->nr_env; i++)
+		envp[i] = p->env[i];
+	text_init(&t, variable, LOCATE_PATH_MAX + 16);
+	text_adds(&t, "OSSC_SOCKET=");
+	text_adds(&t, socket);
+	envp[i++] = variable;
+	return i;
+}
+
 int spawn_start(const struct locations *p, const char *socket, struct spawned *ret,
 		struct text *why)
 {
@@ -142,20 +160,12 @@ int spawn_start(const struct locations *p, const char *socket, struct spawned *r
 	const char *argv[] = { program, "--idle-exit", "120", "--socket", socket, NULL };
 	char *envp[LOCATE_MAX_ENV + 2];
 	struct plan plan = { .program = program, .argv = (char *const *)argv, .envp = envp };
-	struct text t;
-	unsigned i;
 	int r;
 
 	r = find_program(p, program, sizeof(program), why);
 	if (r != 0)
 		return r;
-	for (i = 0; i < p->nr_env; i++)
-		envp[i] = p->env[i];
-	text_init(&t, socket_variable, sizeof(socket_variable));
-	text_adds(&t, "OSSC_SOCKET=");
-	text_adds(&t, socket);
-	envp[i++] = socket_variable;
-	envp[i] = NULL;
+	envp[fill_environment(p, socket, envp, socket_variable)] = NULL;
 
 	*ret = (struct spawned){ .pidfd = -1, .said = said_open() };
 	ret->report =
@@ -242,4 +252,50 @@ void spawn_release(struct spawned *s)
 	if (s->report != NULL)
 		sys_munmap(s->report, PAGE);
 	*s = (struct spawned){ .pidfd = -1, .said = -1 };
+}
+
+/* The program `ossc` in the daemon's directory. */
+static int find_ossc(const struct locations *p, char *buf, size_t cap)
+{
+	int r = locate_program(p, buf, cap);
+	struct text t;
+	size_t len;
+
+	if (r != 0)
+		return r;
+	for (len = mem_len(buf); len > 0 && buf[len - 1] != '/'; len--)
+		;
+	text_init(&t, buf + len, cap - len);
+	text_adds(&t, "ossc");
+	return text_is_cut(&t) ? -ENAMETOOLONG : 0;
+}
+
+int spawn_progress(const struct locations *p, const char *socket, const char *const *more)
+{
+	char program[1024], socket_variable[LOCATE_PATH_MAX + 16], pid[16];
+	const char *argv[] = { program, "progress", "--of", pid, NULL };
+	char *envp[LOCATE_MAX_ENV + SPAWN_MORE + 2];
+	uint32_t unheard[2];
+	struct plan plan = {
+		.program = program,
+		.argv = (char *const *)argv,
+		.envp = envp,
+		.said = 2,
+		.stays = true,
+		.report = unheard,
+	};
+	struct text t;
+	unsigned nr;
+	int r;
+
+	r = find_ossc(p, program, sizeof(program));
+	if (r != 0)
+		return r;
+	text_init(&t, pid, sizeof(pid));
+	text_addu(&t, (uint64_t)sys_getpid());
+	nr = fill_environment(p, socket, envp, socket_variable);
+	for (; *more != NULL; more++)
+		envp[nr++] = (char *)(uintptr_t)*more;
+	envp[nr] = NULL;
+	return fork_twice(&plan);
 }

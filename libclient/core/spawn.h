@@ -1,7 +1,8 @@
 /*
  * spawn.h - start a daemon for this user by raw calls: forked twice, a session
  * of its own, a clean environment, no inherited descriptors, default signals.
- * It ends by itself when nobody has needed it for a while.
+ * It ends by itself when nobody has needed it for a while.  And, likewise,
+ * `ossc progress`, which keeps standard error and the program's terminal.
  *
  * Threads: any.
  */
@@ -30,5 +31,12 @@ bool spawn_lost_race(const struct spawned *s);
 /* Why: the exec's error or the first line that the daemon wrote. */
 void spawn_reason(const struct spawned *s, struct text *why);
 void spawn_release(struct spawned *s);
+
+#define SPAWN_MORE 4u
+/*
+ * Start `ossc progress --of PID` for this process, if it lies beside the daemon's program; `more`
+ * (up to a NULL, SPAWN_MORE at most) is added to its environment.
+ */
+int spawn_progress(const struct locations *p, const char *socket, const char *const *more);
 
 #endif

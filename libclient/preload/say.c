@@ -14,6 +14,11 @@ void say_start(void)
 	no_stderr = sys_fcntl(2, F_GETFD, 0) < 0;
 }
 
+bool say_has_stderr(void)
+{
+	return !no_stderr && sys_fcntl(2, F_GETFD, 0) >= 0;
+}
+
 void say(const char *first, ...)
 {
 	char line[1024];

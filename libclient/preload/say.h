@@ -15,6 +15,9 @@
 /* Once, at the start: a process that begins without a standard error hears nothing. */
 void say_start(void);
 
+/* It began with one, and still has one. */
+bool say_has_stderr(void);
+
 /* "oss-connector: " and the strings, up to a NULL, in one line. */
 void say(const char *first, ...) __attribute__((sentinel));
 

@@ -13,6 +13,7 @@
 #include "libclient/preload/next.h"
 #include "libclient/preload/paths.h"
 #include "libclient/preload/preload.h"
+#include "libclient/preload/progress.h"
 #include "libclient/preload/say.h"
 #include "libclient/preload/store.h"
 #include "libclient/preload/stream.h"
@@ -78,6 +79,8 @@ static void __attribute__((constructor)) start(int argc, char **argv, char **env
 	if (conf.role == CONF_OFF)
 		return;
 	store_start(&conf, kept);
+	if (conf.role == CONF_PRIMARY)
+		progress_start(kept);
 	paths_start(conf.model_dir, conf.model_dir_len);
 	fds_start();
 	carry_start(kept, next_own_name());

@@ -165,6 +165,8 @@ class Daemon:
             "OSSC_DAEMON": str(BUILD / "osscd"),
             "OSS_ENDPOINT": self.endpoint or self.store.endpoint, "OSS_REGION": self.store.region,
             "OSS_PATH": self.oss_path, "MODEL_DIR": str(self.model_dir),
+            # A load that takes long on a busy machine is no reason for a line on stderr.
+            "OSSC_PROGRESS": "off",
         })
         if ak:
             env.update({"OSS_ACCESS_KEY_ID": ak, "OSS_ACCESS_KEY_SECRET": sk})

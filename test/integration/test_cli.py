@@ -20,7 +20,7 @@ import model
 from daemon import BUILD
 
 MiB = 1 << 20
-COMMANDS = ["ls", "stat", "cat", "get", "prefetch", "status", "mount", "umount", "doctor", "trace"]
+COMMANDS = ["ls", "stat", "cat", "get", "prefetch", "progress", "status", "mount", "umount", "doctor", "trace"]
 
 
 def body(seed, size):

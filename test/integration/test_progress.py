@@ -1,0 +1,282 @@
+"""What a primary's user sees of the download: one live line on a terminal, a line now and then elsewhere.
+
+A store that is held back keeps the download going for as long as a story needs; nothing is timed."""
+import contextlib
+import json
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from daemon import BUILD
+from test_cli import on_a_terminal, refused
+
+MiB = 1 << 20
+SIZE = 64 * MiB
+# Few connections of 100 kB/s: nothing is over before the store is told to let go.
+CONF = {"verify": "off", "cache": {"chunkSize": "1MiB", "size": "256MiB"}, "prefetch": {"vcpus": 1, "workers": 4}}
+LIVE = r"oss-connector: [\d.]+ k?M?B of 67.1 MB, [\d.]+ k?M?B/s(, [^;\n]+ left)?(; [^\n]+)?"
+END = r"oss-connector: 67.1 MB in [\d.]+ s, \d\.\d\d GB/s, \d+ requests?, \d+ retr(y|ies)"
+
+
+@pytest.fixture
+def d(start_daemon, store):
+    store.synth("models/m/a.bin", SIZE)
+    store.limits(per_connection_bps=100_000)
+    return start_daemon(CONF, prefix="m/")
+
+
+@contextlib.contextmanager
+def program(argv, env, **streams):
+    p = subprocess.Popen([str(a) for a in argv], env=env, stdin=subprocess.PIPE,
+                         **{"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, **streams})
+    try:
+        yield p
+    finally:
+        p.kill()
+        p.communicate()
+
+
+def read_line(p, timeout=60):
+    assert select.select([p.stderr], [], [], timeout)[0], "nothing is said"
+    return p.stderr.readline().decode()
+
+
+def let_go(store):
+    store.limits(per_connection_bps=0)
+
+
+def tellers():
+    """{pid of a program: pid of the `ossc progress` that tells of it}"""
+    found = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{pid}/cmdline") as f:
+                argv = f.read().split("\0")
+            if argv[1:3] == ["progress", "--of"]:
+                found[int(argv[3])] = int(pid)
+    return found
+
+
+def test_a_line_now_and_then_and_one_at_the_end(d, store):
+    with program(["cat", d.path("a.bin")], d.preload(OSSC_PROGRESS="0.1")) as p:
+        shown = [read_line(p) for _ in range(3)]
+        let_go(store)
+        rest = p.stderr.read().decode().splitlines()
+        assert p.wait(60) == 0
+    for line in shown + rest[:-1]:
+        assert re.fullmatch(LIVE, line.rstrip("\n")), line
+    assert re.fullmatch(END, rest[-1]), rest
+    download = next(m["download"] for m in d.status()["mounts"])
+    assert (download["state"], download["bytes"], download["total"]) == ("done", SIZE, SIZE)
+    assert f"{download['requests']} requests" in rest[-1]
+
+
+def test_on_a_terminal_one_line_is_redrawn_and_cleared(d, store):
+    with on_a_terminal(["cat", d.path("a.bin")], d.preload(OSSC_PROGRESS="0.1"), "stderr") as (p, read):
+        read(lambda text: text.count("oss-connector") >= 3, timeout=60)
+        let_go(store)
+        shown = read(lambda text: False)
+        assert p.wait(60) == 0
+    live, _, end = shown.rpartition("\r\x1b[K")
+    assert re.fullmatch(END + r"\r\n", end), shown
+    for line in live.split("\r\x1b[K"):
+        assert (line == "" or re.fullmatch(LIVE, line)) and len(line) < 100, shown
+
+
+@pytest.mark.parametrize("off", ["off", "0"])
+def test_it_can_be_turned_off(off, d, store):
+    with program(["cat", d.path("a.bin")], d.preload(OSSC_PROGRESS=off)) as silent, \
+         program(["cat", d.path("a.bin")], d.preload(OSSC_PROGRESS="0.1")) as other:
+        read_line(other)  # so the first has waited for as long
+        assert silent.pid not in tellers() and other.pid in tellers()
+        let_go(store)
+        assert silent.stderr.read() == b"" and silent.wait(60) == 0
+        other.stderr.read()
+
+
+def test_of_several_programs_and_their_children_one_tells(d, store):
+    script = f"import os; os.fork(); os.fork(); assert len(open({d.path('a.bin')!r}, 'rb').read()) == {SIZE}"
+    env = d.preload(OSSC_PROGRESS="0.1")
+    with contextlib.ExitStack() as stack:
+        running = [stack.enter_context(program([sys.executable, "-c", script], env)) for _ in range(3)]
+        readable = select.select([p.stderr for p in running], [], [], 60)[0]
+        assert readable
+        let_go(store)
+        said = [p.stderr.read().decode() for p in running]
+    ends = [line for text in said for line in text.splitlines() if re.fullmatch(END, line)]
+    assert len(ends) == 1 and sum(text != "" for text in said) == 1, said
+
+
+CHILDREN = """
+import ctypes, os, signal, sys
+if sys.argv[2] == "adopts":
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: as a container's first process is
+seen = []
+signal.signal(signal.SIGCHLD, lambda *_: seen.append(1))
+data = open(sys.argv[1], "rb").read()
+try:
+    print(len(data), seen, os.waitpid(-1, os.WNOHANG))
+except ChildProcessError:
+    print(len(data), seen, "no child")
+"""
+
+
+@pytest.mark.parametrize("who,left", [("is plain", "no child"), ("adopts", "(0, 0)")])
+def test_the_program_has_no_child_that_ends(who, left, d, store):
+    with program([sys.executable, "-c", CHILDREN, d.path("a.bin"), who], d.preload(OSSC_PROGRESS="0.1"),
+                 stdout=subprocess.PIPE) as p:
+        read_line(p)
+        let_go(store)
+        assert p.stdout.read().decode().strip() == f"{SIZE} [] {left}"
+        p.stderr.read()  # which ends although, in the second case, the teller is there until the program ends
+        assert p.wait(60) == 0
+
+
+def test_a_program_that_ends_takes_it_along(d):
+    with program(["cat", d.path("a.bin")], d.preload(OSSC_PROGRESS="0.1")) as p:
+        read_line(p)
+        p.kill()
+        p.stderr.read()  # an end of file: nobody holds it any more
+        assert p.wait(60) == -signal.SIGKILL
+
+
+REDIRECTS = """
+import os, sys
+f = open(sys.argv[1], "rb", buffering=0)
+f.read(1 << 18)
+sys.stdin.readline()
+log = os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT)
+os.dup2(log, 2)
+print("done", flush=True)
+sys.stdin.readline()
+while f.read(1 << 20):
+    pass
+"""
+
+
+def test_nothing_goes_where_the_program_points_its_standard_error_later(d, store, tmp_path):
+    with program([sys.executable, "-c", REDIRECTS, d.path("a.bin"), tmp_path / "log"],
+                 d.preload(OSSC_PROGRESS="0.1"), stdout=subprocess.PIPE) as p:
+        read_line(p)
+        p.stdin.write(b"go\n")
+        p.stdin.flush()
+        assert p.stdout.readline() == b"done\n"
+        p.stderr.read()  # ends: the teller sees that the program has left it
+        let_go(store)
+        p.stdin.write(b"go\n")
+        p.stdin.flush()
+        assert p.wait(60) == 0
+    assert (tmp_path / "log").read_bytes() == b""
+
+
+def test_nothing_is_started_without_a_standard_error(d, store):
+    quiet = ["sh", "-c", 'exec 2>&-; exec cat "$0"', d.path("a.bin")]
+    with program(quiet, d.preload(OSSC_PROGRESS="0.1"), stderr=None) as p, \
+         program(["cat", d.path("a.bin")], d.preload(OSSC_PROGRESS="0.1")) as other:
+        read_line(other)
+        assert p.pid not in tellers()
+        let_go(store)
+        assert p.wait(60) == 0
+        other.stderr.read()
+
+
+# ---- by hand, and what is waited for ------------------------------------------------------------------
+
+
+def follow(d):
+    return program([BUILD / "ossc", "progress"], d.env(OSSC_PROGRESS="0.1"))
+
+
+def wait_for_line(p, words, timeout=60):
+    deadline = time.monotonic() + timeout
+    seen = []
+    while not any(words in line for line in seen):
+        assert time.monotonic() < deadline, seen
+        seen.append(read_line(p))
+
+
+@pytest.mark.parametrize("trouble,words", [
+    (lambda store: store.fault("GET models/*", "stall_at", at=0), "waits for the first bytes"),
+    (lambda store: store.fault("GET models/*", "status", status=500), "asks again: the store answered 500"),
+    (lambda store: store.fault("GET models/*", "status", status=503), "asks again: the store answered 503"),
+    (lambda store: store.fault("GET models/*", "close_before_head"), "asks again: "),
+], ids=["slow", "500", "503", "closed"])
+def test_it_says_what_is_waited_for(trouble, words, d, store):
+    assert d.ossc("ls").returncode == 0
+    trouble(store)
+    assert d.ossc("prefetch").returncode == 0
+    with follow(d) as p:
+        wait_for_line(p, words)
+
+
+def test_it_says_that_the_cache_is_full(start_daemon, store):
+    store.synth("models/m/a.bin", SIZE)
+    d = start_daemon({**CONF, "cache": {"chunkSize": "1MiB", "size": "16MiB"}}, prefix="m/")
+    with program(["sh", "-c", 'read x < "$0"; read wait', d.path("a.bin")], d.preload()):
+        with follow(d) as p:
+            wait_for_line(p, "the cache is full: waits for readers")
+
+
+def test_by_hand_it_ends_with_the_download(d, store):
+    assert d.ossc("prefetch").returncode == 0
+    with follow(d) as p:
+        wait_for_line(p, "of 67.1 MB")
+        let_go(store)
+        *_, end = p.stderr.read().decode().splitlines()
+        assert re.fullmatch(END, end) and p.wait(60) == 0
+
+
+def test_by_hand_without_a_daemon_or_with_wrong_arguments(store):
+    from daemon import Daemon
+    with Daemon.unstarted(store) as d:
+        refused(d.ossc("progress"), 1, str(d.socket))
+        refused(d.ossc("progress", env={"OSS_PATH": ""}), 1, "OSS_PATH")
+        for argv in ["--of"], ["--of", "x"], ["x"], ["--of", "0"]:
+            refused(d.ossc("progress", *argv), 2, "ossc progress --help")
+        assert not d.socket.exists()
+
+
+# ---- ossc status --watch -------------------------------------------------------------------------------
+
+
+def test_watch_shows_rates_files_and_clients_on_any_width(d):
+    with program(["cat", d.path("a.bin")], d.preload(HTTP_SOURCE_IP="127.0.0.2,127.0.0.3")):
+        argv = [BUILD / "ossc", "status", "--watch"]
+        with on_a_terminal(argv, d.env(), "stdout") as (p, read):
+            shown = read(lambda text: text.count("\x1b[H") >= 3 and "a.bin" in text, timeout=60)
+            p.send_signal(signal.SIGINT)
+            assert p.wait(20) == 130
+    last = shown.split("\x1b[H")[2].replace("\x1b[2K", "").replace("\x1b[J", "")
+    for words in "oss://models/m/", "running", "127.0.0.3", "CLIENT", "cat", r"B/s":
+        assert words in last, shown
+    assert all(len(line) <= 100 for line in last.split("\r\n")) and len(last.split("\r\n")) <= 24
+
+
+def test_watch_waits_for_a_daemon_that_went(d):
+    with program([BUILD / "ossc", "status", "--watch"], d.env(), stdout=subprocess.PIPE) as p:
+        def until(word):
+            for line in p.stdout:
+                if word in line.decode():
+                    return
+            pytest.fail(f"no {word}: {p.stderr.read()}")
+        until(f"pid {d.pid}")
+        d.stop()
+        until("waiting for one")
+        d.start()
+        until(f"pid {d.pid}")
+        p.send_signal(signal.SIGINT)
+        p.stdout.read()
+        assert p.wait(20) == 130 and p.stderr.read() == b""
+
+
+def test_watch_as_json_is_a_line_a_look(d):
+    with program([BUILD / "ossc", "status", "--watch", "--json"], d.env(), stdout=subprocess.PIPE) as p:
+        assert json.loads(p.stdout.readline())["daemon"]["pid"] == d.pid
+        p.stdout.close()
+        assert p.wait(60) in (1, -signal.SIGPIPE)  # a reader that left is no reason to go on
