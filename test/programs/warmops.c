@@ -2,12 +2,13 @@
  * warmops.c - how long one everyday operation takes on a file or a directory that is at hand, as
  * one line of JSON.  Knows nothing of stores.
  *
- *	warmops seq|random|first|touch|stat|open|reopen|readdir PATH COUNT
+ *	warmops seq|random|first|touch|map|load|stat|open|reopen|readdir PATH COUNT
  *
  * seq: reads of 1 MiB; random: of 4 KiB, after every page was read once; first: of 4 KiB, the pages
- * never read by this process; touch: one byte of each page of a mapping of its own; open: open and
- * close while it is open elsewhere in the process; reopen: while it is not.  COUNT: how often (touch,
- * readdir: the whole of it).
+ * never read by this process; touch: one byte of each page of a mapping of its own; map, load: as a
+ * loader of tensors, from a private writable mapping and by read, into memory of its own; open: open
+ * and close while it is open elsewhere in the process; reopen: while it is not.  COUNT: how often
+ * (touch, map, load, readdir: the whole of it).
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -97,6 +98,41 @@ static double touch(void)
 	return took;
 }
 
+/* Piece by piece into memory that is fresh the first time, as a tensor's is. */
+static double loads(int mapped)
+{
+	const size_t piece = 16 << 20;
+	double start = now();
+	unsigned long i;
+	size_t at, n, len;
+	char *m = NULL, *own;
+	off_t size;
+	int fd;
+
+	for (i = 0; i < count; i++) {
+		fd = open_it(&size);
+		len = (size_t)size;
+		own = malloc(len);
+		must(own != NULL, "malloc");
+		if (mapped)
+			m = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+		must(m != MAP_FAILED, "mmap");
+		for (at = 0; at < len; at += n) {
+			n = len - at < piece ? len - at : piece;
+			if (mapped)
+				memcpy(own + at, m + at, n);
+			else
+				must(pread(fd, own + at, n, (off_t)at) == (ssize_t)n, "pread");
+			sum += (unsigned char)own[at];
+		}
+		if (mapped)
+			munmap(m, len);
+		close(fd);
+		free(own);
+	}
+	return now() - start;
+}
+
 static double stats(void)
 {
 	double start = now();
@@ -148,8 +184,8 @@ int main(int argc, char **argv)
 	double took;
 
 	if (argc != 4) {
-		fprintf(stderr, "usage: warmops seq|random|first|touch|stat|open|reopen|readdir "
-				"PATH COUNT\n");
+		fprintf(stderr, "usage: warmops seq|random|first|touch|map|load|stat|open|reopen|"
+				"readdir PATH COUNT\n");
 		return 2;
 	}
 	path = argv[2];
@@ -160,6 +196,8 @@ int main(int argc, char **argv)
 		took = reads(4096, 1, what[0] == 'r');
 	else if (strcmp(what, "touch") == 0)
 		took = touch();
+	else if (strcmp(what, "map") == 0 || strcmp(what, "load") == 0)
+		took = loads(what[0] == 'm');
 	else if (strcmp(what, "stat") == 0)
 		took = stats();
 	else if (strcmp(what, "open") == 0 || strcmp(what, "reopen") == 0)
