@@ -7,6 +7,7 @@
 #   make unit            unit tests only
 #   make test-suites     CPython's and numpy's own tests with the library preloaded: the same results
 #   make test-servers    vLLM and Ray on a mount: the same tokens and digests (T=name; installs 5 GB, once)
+#   make test-consumers  torch, safetensors, transformers, llama.cpp: the same on a mount (T=name; installs 4 GB, once)
 #   make integration     stories with a daemon, a store and real programs (pytest; T=name picks one)
 #   make bench           all figures of the README in one run, beside the limit and other programs
 #                        (BENCH_ROWS, BENCH_RUNS, BENCH_BYTES, BENCH_OUT: see scripts/bench)
@@ -243,6 +244,12 @@ test-suites: $(PRELOAD)
 test-servers: all $(STORE)
 	$(Q)venv=$$(scripts/bootstrap --pins test/servers/requirements.txt) && B=$(B) PYTHONDONTWRITEBYTECODE=1 \
 		"$$venv/bin/python" -m pytest -q -p no:cacheprovider test/servers $(if $(T),-k "$(T)")
+
+# Loaders of models that others wrote, from an environment of their own.  Minutes: CI runs it, `make test` does not.
+.PHONY: test-consumers
+test-consumers: all $(STORE)
+	$(Q)venv=$$(scripts/bootstrap --pins test/consumers/requirements.txt) && B=$(B) PYTHONDONTWRITEBYTECODE=1 \
+		"$$venv/bin/python" -m pytest -q -p no:cacheprovider test/consumers $(if $(T),-k "$(T)")
 
 # One after the other, whatever -j says: the stories use the machine as a user would.
 .PHONY: test
