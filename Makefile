@@ -309,6 +309,8 @@ install: all
 	chmod 644 $(DESTDIR)$(PREFIX)/lib/pkgconfig/libossc.pc
 	set -e; for page in $(MAN1) $(MAN3) $(MAN5) $(MAN7) $(MAN8); do \
 		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
+	install -d $(DESTDIR)$(PREFIX)/share/doc/oss-connector/guides
+	install -m 644 $(wildcard conf/guides/*.md) $(DESTDIR)$(PREFIX)/share/doc/oss-connector/guides/
 	install -d $(DESTDIR)$(SYSCONFDIR)/oss-connector
 	test -e $(DESTDIR)$(SYSCONFDIR)/oss-connector/config.json || \
 		install -m 644 conf/config.json $(DESTDIR)$(SYSCONFDIR)/oss-connector/config.json

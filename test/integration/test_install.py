@@ -46,7 +46,8 @@ def test_everything_is_where_deployments_look_for_it(dest, root):
                        ("lib/pkgconfig/libossc.pc", 0o644), ("lib/systemd/system/osscd.service", 0o644),
                        ("share/man/man1/ossc.1", 0o644), ("share/man/man3/ossc.3", 0o644),
                        ("share/man/man5/osscd.yaml.5", 0o644), ("share/man/man7/libossc_preload.7", 0o644),
-                       ("share/man/man8/osscd.8", 0o644)):
+                       ("share/man/man8/osscd.8", 0o644),
+                       ("share/doc/oss-connector/guides/transformers.md", 0o644)):
         assert (root / name).is_file(), name
         assert (root / name).stat().st_mode & 0o777 == mode, name
     assert filecmp.cmp(dest / "etc/oss-connector/config.json", TOP / "conf/config.json", shallow=False)
