@@ -144,10 +144,12 @@ class Bench:
         One that fails is left out, with its reason; the others go on.
         """
         answers = {name: [] for name in contenders}
-        for _ in range(self.runs):
-            for name, measure in contenders.items():
+        for turn in range(self.runs):
+            for i, (name, measure) in enumerate(contenders.items()):
                 if name not in answers:
                     continue
+                if sys.stderr.isatty():
+                    print(f"turn {turn + 1} of {self.runs}, {i + 1} of {len(contenders)}\r", end="", file=sys.stderr)
                 try:
                     answers[name].append(measure())
                 except Failed as why:
