@@ -5,7 +5,7 @@ file; a file whose rows were not measured is not written.
 """
 from html import escape
 
-WIDTH, LEFT, RIGHT, TOP_MARGIN, FOOT = 760, 250, 60, 62, 30
+WIDTH, RIGHT, TOP_MARGIN, FOOT = 760, 60, 62, 30
 BAR, GAP = 13, 9
 STYLE = """
 text { font: 12px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #1f2328 }
@@ -66,26 +66,27 @@ def legend(series, y):
 def bars(title, subtitle, series, groups, goals=()):
     """groups: [(label, {series: (value, low, high)})].  Lying bars with whiskers; goals: dashed lines."""
     top = max([v[2] for _, values in groups for v in values.values()] + list(goals)) * 1.04
-    scale = (WIDTH - LEFT - RIGHT) / top
+    left = 30 + 6.4 * max(len(label) for label, _ in groups)
+    scale = (WIDTH - left - RIGHT) / top
     height = TOP_MARGIN + FOOT + sum(BAR * len(v) + GAP for _, v in groups)
     parts, step, y = [], step_of(top), TOP_MARGIN
     for i in range(int(top / step) + 1):
-        x = LEFT + i * step * scale
+        x = left + i * step * scale
         parts += [line(x, TOP_MARGIN - 4, x, height - FOOT, "grid"),
                   text(x, height - FOOT + 16, f"{i * step:g}", "quiet", "middle")]
     for label, values in groups:
-        parts.append(text(LEFT - 10, y + BAR * len(values) / 2 + 4, label, "strong" if label.startswith("OSS") else "", "end"))
+        parts.append(text(left - 10, y + BAR * len(values) / 2 + 4, label, "strong" if label.startswith("OSS") else "", "end"))
         for name, (value, low, high) in values.items():
             middle = y + BAR / 2
-            parts += [f'<rect x="{LEFT}" y="{y + 1:.1f}" width="{value * scale:.1f}" height="{BAR - 2}" rx="2" '
+            parts += [f'<rect x="{left:.1f}" y="{y + 1:.1f}" width="{value * scale:.1f}" height="{BAR - 2}" rx="2" '
                       f'class="f{series.index(name)}"/>']
             if high > low:
-                parts += [line(LEFT + low * scale, middle, LEFT + high * scale, middle, "whisker")]
-            parts.append(text(LEFT + max(value, high) * scale + 5, middle + 4, figure(value), "quiet"))
+                parts += [line(left + low * scale, middle, left + high * scale, middle, "whisker")]
+            parts.append(text(left + max(value, high) * scale + 5, middle + 4, figure(value), "quiet"))
             y += BAR
         y += GAP
     for goal in goals:
-        x = LEFT + goal * scale
+        x = left + goal * scale
         parts += [line(x, TOP_MARGIN - 4, x, height - FOOT, "goal"),
                   text(x, height - FOOT + 28, f"{goal:g}", "goaltext", "middle")]
     return page(title, subtitle, height + (6 if goals else 0), parts + (legend(series, 44) if len(series) > 1 else []))
