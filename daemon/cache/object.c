@@ -367,23 +367,26 @@ void object_unpinned(struct object *o)
 long object_expire(struct cache *c)
 {
 	struct object *o, *next;
-	long wait = -1;
 
+	/* In the order of coming: those without a time are the end of the list. */
+	TAILQ_FOREACH_REVERSE(o, &c->idle, object_list, idle_link)
+	{
+		if (o->idle_since_ms != 0)
+			break;
+		o->idle_since_ms = c->now_ms;
+	}
 	for (o = TAILQ_FIRST(&c->idle); o != NULL; o = next) {
-		uint64_t idle_ms;
+		uint64_t idle_ms = c->now_ms - o->idle_since_ms;
 
 		next = TAILQ_NEXT(o, idle_link);
-		if (o->idle_since_ms == 0)
-			o->idle_since_ms = c->now_ms;
 		if (o->nr_pinned != 0)
 			continue; /* object_unpinned() asks for another look */
-		idle_ms = c->now_ms - o->idle_since_ms;
-		if (idle_ms >= c->expire_ms)
-			give_up(o);
-		else if (wait < 0)
-			wait = (long)(c->expire_ms - idle_ms);
+		/* Nor will those behind it have been idle for longer. */
+		if (idle_ms < c->expire_ms)
+			return (long)(c->expire_ms - idle_ms);
+		give_up(o);
 	}
-	return wait;
+	return -1;
 }
 
 /* ---- failure ------------------------------------------------------------------------------ */
