@@ -14,6 +14,7 @@
 
 #define MODE	  0222
 #define NR_KEPT	  16
+#define HIGH_MOST 4096u
 #define KEPT_ROOM 64u /* below the limit on descriptors, where programs hardly look */
 
 #define PREFIX	  "ossc:"
@@ -114,8 +115,9 @@ int placeholder_move_high(int fd)
 	int high;
 
 	sys_call4(__NR_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit);
-	if (limit.rlim_cur > 65536)
-		limit.rlim_cur = 65536;
+	/* The kernel's table goes up to the highest one, and each fork copies it. */
+	if (limit.rlim_cur > HIGH_MOST)
+		limit.rlim_cur = HIGH_MOST;
 	if (limit.rlim_cur < 4 * KEPT_ROOM)
 		return fd;
 	high = sys_fcntl(fd, F_DUPFD_CLOEXEC, (long)(limit.rlim_cur - KEPT_ROOM));
