@@ -63,9 +63,9 @@ def legend(series, y):
     return parts
 
 
-def bars(title, subtitle, series, groups, goals=()):
-    """groups: [(label, {series: (value, low, high)})].  Lying bars with whiskers; goals: dashed lines."""
-    top = max([v[2] for _, values in groups for v in values.values()] + list(goals)) * 1.04
+def bars(title, subtitle, series, groups, goals=(), most=1e9):
+    """groups: [(label, {series: (value, low, high)})].  Lying bars with whiskers, cut at `most`; goals: dashed lines."""
+    top = min(max([v[2] for _, values in groups for v in values.values()] + list(goals)) * 1.04, most)
     left = 30 + 6.4 * max(len(label) for label, _ in groups)
     scale = (WIDTH - left - RIGHT) / top
     height = TOP_MARGIN + FOOT + sum(BAR * len(v) + GAP for _, v in groups)
@@ -77,12 +77,13 @@ def bars(title, subtitle, series, groups, goals=()):
     for label, values in groups:
         parts.append(text(left - 10, y + BAR * len(values) / 2 + 4, label, "strong" if label.startswith("OSS") else "", "end"))
         for name, (value, low, high) in values.items():
-            middle = y + BAR / 2
+            middle, shown = y + BAR / 2, figure(value)
+            value, low, high = (min(v, top) for v in (value, low, high))
             parts += [f'<rect x="{left:.1f}" y="{y + 1:.1f}" width="{value * scale:.1f}" height="{BAR - 2}" rx="2" '
                       f'class="f{series.index(name)}"/>']
             if high > low:
                 parts += [line(left + low * scale, middle, left + high * scale, middle, "whisker")]
-            parts.append(text(left + max(value, high) * scale + 5, middle + 4, figure(value), "quiet"))
+            parts.append(text(left + max(value, high) * scale + 5, middle + 4, shown, "quiet"))
             y += BAR
         y += GAP
     for goal in goals:
@@ -131,7 +132,8 @@ def cold(results):
         if r["at"]["connections"] == most:
             label = f"{r['at']['protocol'].upper()}, {r['at']['reader']}"
             groups.setdefault(label, {})[r["at"]["objects"]] = ratio(r)
-    return bars("Cold read, as a share of the limit program", f"{most} connections; lines: the goals under preload and through the C API",
+    return bars("Cold read, as a share of the limit program",
+                f"{most} connections; lines: the goals under preload and through the C API",
                 ["one object", "eight objects"], list(groups.items()), (0.85, 0.95))
 
 
@@ -178,14 +180,14 @@ def cpu(results):
                 ["one object", "eight objects"], groups) if groups else None
 
 
-def one_series(results, name, title, subtitle, goals=(), **at):
+def one_series(results, name, title, subtitle, goals=(), most=1e9, **at):
     groups = [(r["name"], {"": ratio(r)}) for r in of_set(results, name, **at)]
-    return bars(title, subtitle, [""], groups, goals) if groups else None
+    return bars(title, subtitle, [""], groups, goals, most) if groups else None
 
 
 def warm(results):
     return one_series(results, "warm", "What is at hand, as a ratio to a local file in the page cache",
-                      "above 1 the library is the faster one", (1.0,), kind="warm")
+                      "above 1 the library is the faster one; bars are cut at 6", (1.0,), most=6, kind="warm")
 
 
 def delay(results):
