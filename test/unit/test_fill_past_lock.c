@@ -7,7 +7,7 @@
 
 #define LENGTH (CHUNK + 12345) /* two chunks; the last page is not whole */
 
-static uint32_t seed = 1;
+static _Thread_local uint32_t seed = 1;
 
 static uint32_t draw(uint32_t below)
 {
@@ -93,6 +93,53 @@ static void test_pieces_of_any_length_make_the_object(void **state)
 		bring_all(o, i % 2 != 0);
 		end(&f, o);
 	}
+}
+
+struct half {
+	struct object *o;
+	uint32_t first;
+};
+
+/* Every second chunk, spliced when nobody else is at it. */
+static void *bring_half(void *arg)
+{
+	const struct half *h = arg;
+	uint32_t chunk;
+	int pipes[2];
+
+	assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+	for (chunk = h->first; chunk < object_nr_chunks(h->o); chunk += 2) {
+		struct fill *fill = begin(h->o, chunk, FETCH_DEMAND);
+
+		while (fill_offset(fill) < fill_end(fill))
+			bring_piece(fill, pipes, fill_splices(fill));
+		assert_int_equal(fill_finish(fill, 0), 0);
+	}
+	close(pipes[0]);
+	close(pipes[1]);
+	return NULL;
+}
+
+static void test_two_threads_fill_one_object(void **state)
+{
+	struct half halves[2];
+	pthread_t thread;
+	struct fixture f;
+	struct object *o;
+
+	(void)state;
+	fixture_start_conf(
+		&f, &(struct cache_conf){ .size = 16 * CHUNK, .verify = VERIFY_ON, .nr_cpus = 16 });
+	o = fixture_object(&f, 7 * CHUNK + 777);
+	object_set_crc(o, pattern_crc(7 * CHUNK + 777));
+	halves[0] = (struct half){ o, 0 };
+	halves[1] = (struct half){ o, 1 };
+	assert_int_equal(pthread_create(&thread, NULL, bring_half, &halves[0]), 0);
+	bring_half(&halves[1]);
+	pthread_join(thread, NULL);
+	assert_bytes(o, 0, 7 * CHUNK + 777);
+	assert_int_equal(object_verdict(o, NULL), VERDICT_GOOD);
+	end(&f, o);
 }
 
 static void test_without_userfaultfd_they_do_too(void **state)
@@ -246,6 +293,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pieces_of_any_length_make_the_object),
+		cmocka_unit_test(test_two_threads_fill_one_object),
 		cmocka_unit_test(test_without_userfaultfd_they_do_too),
 		cmocka_unit_test(test_pages_that_a_reader_made_in_the_hole_are_overwritten),
 		cmocka_unit_test(test_only_whole_pages_are_shown),
