@@ -55,3 +55,13 @@ def test_two_engines_in_roles_1_and_2_share_one_download(stage, expected, start_
             each_once(stage)
         # The primary has gone; what is loaded goes on.
         assert second.tokens() == expected
+
+
+def test_tensor_parallel_ranks_share_one_download(stage, start_daemon):
+    """Two processes that each read all shards; their sums are rounded otherwise than those of one."""
+    with Vllm(stage, stage.plain, ranks=2) as plain:
+        tokens = plain.wait().tokens()
+    daemon = start_daemon()
+    with Vllm(stage, daemon.model_dir, daemon.preload(), ranks=2) as vllm:
+        assert vllm.wait().tokens() == tokens, vllm.said()
+    each_once(stage)

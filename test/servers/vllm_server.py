@@ -9,7 +9,7 @@ import time
 import urllib.error
 import urllib.request
 
-START_SEC = 400
+START_SEC = 900
 PROMPTS = ("The quick brown fox", "0123456789", "to be, or not to be")
 
 
@@ -20,14 +20,14 @@ def free_port():
 
 
 class Vllm:
-    """with Vllm(stage, directory, env) as v: v.wait(); v.tokens()"""
+    """with Vllm(stage, directory, env, ranks=1) as v: v.wait(); v.tokens()"""
 
-    def __init__(self, stage, model, env=None):
+    def __init__(self, stage, model, env=None, ranks=1):
         self.port = free_port()
         self.log_path = stage.base / f"vllm-{self.port}.log"
         argv = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model),
                 "--served-model-name", "m", "--host", "127.0.0.1", "--port", str(self.port), "--dtype", "bfloat16",
-                "--max-model-len", "256", "--enforce-eager"]
+                "--max-model-len", "256", "--enforce-eager", "--tensor-parallel-size", str(ranks)]
         env = stage.environment(env) | {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(argv, env=env, cwd=stage.base, stdin=subprocess.DEVNULL, stdout=log,
