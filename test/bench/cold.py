@@ -58,8 +58,15 @@ def row_name(at):
     return f"{at['protocol']}, {at['connections']} connections, {at['objects']}, {at['reader']}"
 
 
+def verified(store, size):
+    """One turn: without the check of every object's CRC-64, then with it."""
+    off, on = (read_cold(store, ONE, size, {"verify": word, **threads_of(64)}, by_capi("pread")) for word in ("off", "on"))
+    return {"ours": on["gb_per_s"], "base": off["gb_per_s"], "cpu": on["cpu"],
+            "base_cpu": off["cpu"]["reader"] + off["cpu"]["daemon"]}
+
+
 def thread_rows(bench):
-    """One object and eight with 1, 2, 4 and all network threads, 64 connections in all."""
+    """One object and eight with 1, 2, 4 and all network threads, 64 connections in all; and what `verify: on` costs."""
     with model_store(bench.size) as store:
         beside_limit(store, ONE, bench.size, 64, threads_of(64), by_capi("pread"))
         wanted = sorted({1, 2, 4, CORES})
@@ -73,3 +80,5 @@ def thread_rows(bench):
                     store, names, bench.size // len(names), 64, threads_of(64, vcpus), by_capi("pread"))
         for (objects, vcpus), turns in bench.turns(contenders).items():
             bench.row(f"{objects}, {vcpus} threads", "limit", "GB/s", turns, objects=objects, vcpus=vcpus)
+        for name, turns in bench.turns({"one object, verify: on": lambda: verified(store, bench.size)}).items():
+            bench.row(name, "verify: off", "GB/s", turns, [("cpu_ratio", "<=", 1.2)])

@@ -1,4 +1,5 @@
 """What the bench makes of its rows: lines, goals, charts; and that it refuses what it does not know.  Nothing is measured."""
+import json
 import os
 import subprocess
 import sys
@@ -6,7 +7,8 @@ import xml.etree.ElementTree
 
 import pytest
 
-from daemon import TOP
+from daemon import BUILD, TOP
+from store import Store
 
 sys.path.insert(0, str(TOP / "test" / "bench"))
 
@@ -115,11 +117,29 @@ def test_the_committed_charts_are_those_of_the_committed_results(tmp_path):
         {p.name: p.read_text() for p in (here / "charts").iterdir()}
 
 
+def test_the_limit_program_takes_every_byte_plain_and_by_tls(tmp_path):
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+                    "-keyout", key, "-out", cert], check=True, capture_output=True)
+    size = (5 << 20) + 17
+    with Store(keys=[], buckets=["open"], tls=(cert, key)) as store:
+        for name in "ab":
+            store.synth(f"open/{name}", size)
+        for option, where in ([], store.http), (["--tls"], store.https_endpoint.split("//")[1]):
+            store.reset()
+            out = subprocess.run([BUILD / "test/bench/limit", *option, where, "3", str(1 << 20), str(size), "/open/a", "/open/b"],
+                                 capture_output=True, check=True)
+            assert json.loads(out.stdout)["bytes"] == 2 * size
+            counted = store.counters()
+            assert sum(k["bytes"] for k in counted["by_key"].values()) == 2 * size
+            assert counted["requests"]["GET"] == 12 and counted["connections_total"] <= 4
+
+
 @pytest.mark.parametrize("env, words", [
     ({"BENCH_ROWS": "cold,nonsense"}, "nonsense"), ({"BENCH_ROWS": ","}, "BENCH_ROWS"),
     ({"BENCH_RUNS": "many"}, "many"), ({"BENCH_BYTES": "0"}, "BENCH_BYTES"),
 ])
 def test_what_it_does_not_know_is_one_clear_line(env, words):
-    out = subprocess.run([TOP / "scripts/bench"], env={**os.environ, **env}, capture_output=True, text=True)
+    out = subprocess.run([TOP / "scripts/bench"], env={**os.environ, **env}, capture_output=True, text=True, timeout=60)
     assert out.returncode == 1 and out.stdout == ""
     assert len(out.stderr.splitlines()) == 1 and words in out.stderr and out.stderr.startswith("bench: ")
