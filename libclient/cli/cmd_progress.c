@@ -209,7 +209,10 @@ static void follow(struct teller *t)
 	/* When the program has ended one look more: its last bytes may have been the last of all. */
 	while (look(t, is_over) && !is_over) {
 		is_over = rest(t, pause_ms(&t->download));
-		if (!is_over && has_moved_on(t))
+		if (is_over || !has_moved_on(t))
+			continue;
+		is_over = rest(t, 0); /* or that was its end */
+		if (!is_over)
 			break;
 	}
 	clear(t);
