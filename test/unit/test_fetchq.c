@@ -548,20 +548,20 @@ static void test_slots_are_shared_out_evenly_among_users_whatever_they_queue(voi
 	struct fixture *f = *state;
 	struct fetchq_lane *second = move_to_lane(f, 1, 1000, "another store");
 	struct fetchq_lane *other = move_to_lane(f, 2, 2000, "store");
-	struct fetchq_work w[16];
+	struct fetchq_work w[24];
 	unsigned i, nr_of_other = 0;
 
 	fetchq_readahead(f->q, &f->entries[0], 0, 64);
 	fetchq_prefetch(f->q, &f->entries[1], false, NULL);
 	for (i = 0; i < 8; i++)
 		hold_one(f, 0, &w[i]);
-	/* From now on the second user's turn comes until both have as much. */
+	/* From now on it is the second user's turn until both have as much, then everybody's. */
 	fetchq_prefetch(f->q, &f->entries[2], false, NULL);
-	for (; i < 16; i++) {
+	for (; i < 24; i++) {
 		hold_one(f, 0, &w[i]);
 		nr_of_other += w[i].entry == &f->entries[2];
 	}
-	assert_int_equal(nr_of_other, 8);
+	assert_int_equal(nr_of_other, 12);
 	/* Who waits goes before who does not, whoever it is. */
 	fetchq_demand(f->q, &f->entries[0], 63);
 	fetchq_demand(f->q, &f->entries[2], 63);
@@ -570,7 +570,7 @@ static void test_slots_are_shared_out_evenly_among_users_whatever_they_queue(voi
 		hold_one(f, 0, &w[i]);
 		assert_int_equal(w[i].chunk, 63);
 	}
-	for (i = 0; i < 16; i++)
+	for (i = 0; i < 24; i++)
 		let_go(f, 0, &w[i]);
 	for (i = 0; i < 3; i++)
 		fetchq_forget(f->q, &f->entries[i]);
