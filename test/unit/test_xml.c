@@ -134,8 +134,7 @@ static const char *const other_documents[] = {
 	"<a>></a>",
 	"<a>\r\n</a>",
 	"<a>\x01</a>",
-	"<a>gr\xc3\xb6\xc3\x9f"
-	"e</a>",
+	"<a>na\xc3\xafv</a>",
 	"<a>\xff</a>",
 	"<a x=\"1\" x=\"2\"/>",
 	"<a x=\"1\" y=\"2\"/>",
