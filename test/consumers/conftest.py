@@ -1,4 +1,4 @@
-"""The models, one store that has them, and daemons in the states in which a loader may meet them."""
+"""The models, stores that have them, and daemons in the states in which a loader may meet them."""
 import os
 import pathlib
 import shutil
@@ -16,6 +16,7 @@ from store import AK, SK, Store  # noqa: E402
 
 MiB = 1 << 20
 LARGE = 256 * MiB
+MODES = ["resident", "lazy"]
 
 
 def own_environment(env, base):
@@ -28,33 +29,37 @@ def own_environment(env, base):
 
 
 class Stage:
-    """DIR/root/models is a bucket and, at the same time, the plain directory to compare with."""
+    """DIR/root/models is a bucket and, at the same time, the plain directory to compare with.
+
+    Each way of mapping has a store and daemons of its own, so that both can run, and be counted, side by side.
+    """
 
     def __init__(self, base):
         self.base = base
         self.models = base / "root" / "models"
-        self.warm, self.expected, self.store = {}, {}, None
+        self.warm, self.expected, self.stores = {}, {}, {}
         self.models.mkdir(parents=True)
         (base / "home").mkdir()
         made = subprocess.run([sys.executable, HERE / "make_models.py", self.models],
                               env=own_environment(dict(os.environ), base), capture_output=True, text=True, timeout=600)
         assert made.returncode == 0, made.stdout + made.stderr
-        self.store = Store(root=base / "root", keys=[(AK, SK)], buckets=["models"])
-        self.store.settle()
+        for mode in MODES:
+            self.stores[mode] = Store(root=base / "root", keys=[(AK, SK)], buckets=["models"])
+            self.stores[mode].settle()
 
     def sizes(self, model):
         """{key: bytes} of all its files."""
         return {f"models/{p.relative_to(self.models)}": p.stat().st_size
                 for p in (self.models / model).rglob("*") if p.is_file()}
 
-    def sent(self, model):
+    def sent(self, model, mode):
         """{key: bytes} that the store has sent since it was reset, of files that have any."""
-        return {key: sent for key in self.sizes(model) if (sent := self.store.counters(key)["bytes"]) != 0}
+        return {key: sent for key in self.sizes(model) if (sent := self.stores[mode].counters(key)["bytes"]) != 0}
 
-    def daemon(self, model, mode="auto", size=LARGE, **conf):
+    def daemon(self, model, mode, size=LARGE):
         # Kept as long as the session may last: a warm state stays warm.
-        return Daemon(self.store, {"mmap": mode, "expireTimeSec": 3600, "cache": {"size": size, "chunkSize": "1MiB"}, **conf},
-                      prefix=f"{model}/", key=(AK, SK)).start()
+        conf = {"mmap": mode, "expireTimeSec": 3600, "cache": {"size": size, "chunkSize": "1MiB"}}
+        return Daemon(self.stores[mode], conf, prefix=f"{model}/", key=(AK, SK)).start()
 
     def in_state(self, model, state, mode):
         """A daemon for one run; leave() ends it unless it is to stay warm."""
@@ -79,9 +84,8 @@ class Stage:
         return subprocess.Popen(self.command(program, at, *args), env=own_environment(env or dict(os.environ), self.base),
                                 cwd=self.base, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-    def run(self, program, at, *args, env=None):
-        """(exit code, output, errors) of one program that knows nothing of us."""
-        process = self.start(program, at, *args, env=env)
+    def end(self, process):
+        """(exit code, output, errors) of a program that was started."""
         try:
             out, err = process.communicate(timeout=300)
         except subprocess.TimeoutExpired:
@@ -93,7 +97,7 @@ class Stage:
     def on_plain_directory(self, program, model, *args):
         key = (program, model, *args)
         if key not in self.expected:
-            code, out, err = self.run(program, self.models / model, *args)
+            code, out, err = self.end(self.start(program, self.models / model, *args))
             assert code == 0 and out != "", err
             self.expected[key] = out
         return self.expected[key]
@@ -102,8 +106,8 @@ class Stage:
         for daemon in self.warm.values():
             daemon.stop()
             daemon.own_dir.cleanup()
-        if self.store is not None:
-            self.store.close()
+        for store in self.stores.values():
+            store.close()
 
 
 @pytest.fixture(scope="session")
