@@ -59,9 +59,10 @@ static inline void *loopserver_main(void *arg)
 
 	while (nr < LOOPSERVER_CONNS && (fd = accept(s->fd, NULL, NULL)) != -1) {
 		c = &s->conns[nr];
-		*c = (struct loopserver_conn){ .server = s, .fd = fd, .nr = nr };
+		*c = (struct loopserver_conn){ .server = s, .fd = fd, .nr = nr++ };
+		/* Before it answers: then a test that has the answer has the count. */
+		atomic_store(&s->nr_conns, nr);
 		assert_int_equal(pthread_create(&c->thread, NULL, loopserver_conn_main, c), 0);
-		atomic_store(&s->nr_conns, ++nr);
 	}
 	return NULL;
 }

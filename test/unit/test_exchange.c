@@ -198,6 +198,26 @@ static void test_big_bodies_are_whole_whatever_way_they_take(void **state)
 	assert_int_equal(atomic_load(&f->server.nr_conns), 1);
 }
 
+/* Once, then no more. */
+static bool prefers_splice(struct sink *s)
+{
+	return ((const struct fetch *)s)->nr_spliced == 0;
+}
+
+static void test_a_sink_may_have_written_what_could_be_spliced(void **state)
+{
+	const struct sink_ops ops = { fetch_write, fetch_splice, prefers_splice };
+	struct script script = { .answer = "HTTP/1.1 200 OK\r\nContent-Length: 8388608\r\n\r\n",
+				 .big_body = 8 * MiB };
+	struct fixture *f = *state;
+
+	serve(f, &script);
+	f->fetch.sink.ops = &ops;
+	expect_pattern(get(f), 8 * MiB);
+	assert_true(f->fetch.nr_spliced > 0);
+	assert_true(f->fetch.nr_written > 0);
+}
+
 static void test_a_body_may_end_with_the_connection(void **state)
 {
 	struct script script = { .answer = "HTTP/1.1 200 OK\r\n\r\n",
@@ -744,6 +764,7 @@ int main(void)
 		STORY(test_a_body_of_known_length_arrives),
 		STORY(test_a_connection_is_used_again),
 		STORY(test_big_bodies_are_whole_whatever_way_they_take),
+		STORY(test_a_sink_may_have_written_what_could_be_spliced),
 		STORY(test_a_body_may_end_with_the_connection),
 		STORY(test_a_chunked_body_arrives_and_the_connection_stays),
 		STORY(test_responses_without_a_body_end_at_their_head),
