@@ -71,6 +71,9 @@ ssize_t file_read_try(struct file *f, void *buf, size_t len, uint64_t off, uint3
 int file_missing(const struct file *f, uint64_t off, size_t len, uint32_t *ret_chunk,
 		 uint64_t *ret_end);
 
+/* Why the daemon gave the object up: the errno of a chunk that failed, negative; 0: none has. */
+int file_failure(const struct file *f);
+
 /* enum wire_advice for a range; a hint, so nothing is answered. */
 void file_advise(struct file *f, uint64_t off, uint64_t len, unsigned advice);
 /* Ask for the bytes, do not wait.  token != 0: a completion with it when the first chunk is there. */

@@ -294,6 +294,23 @@ int file_missing(const struct file *f, uint64_t off, size_t len, uint32_t *ret_c
 	return 0;
 }
 
+int file_failure(const struct file *f)
+{
+	struct file_place place;
+	uint64_t i, nr, word;
+	uint32_t seq;
+
+	if (f->size == 0 || !file_look(f, &place, &seq))
+		return 0;
+	nr = ((f->size - 1) >> place.shift) + 1;
+	for (i = 0; i < nr; i++) {
+		word = chunk_word_load(&place.words[i]);
+		if (chunk_word_state(word) == CHUNK_FAILED && !file_moved(f, seq))
+			return -(int)chunk_word_watermark(word);
+	}
+	return 0;
+}
+
 void file_advise(struct file *f, uint64_t off, uint64_t len, unsigned advice)
 {
 	struct wire_submission s = { .op = WIRE_OP_ADVISE, .flags = (uint8_t)advice };

@@ -251,7 +251,9 @@ int lazy_open_memory(struct file *f, struct pin *ret_which)
 		if (r != -EAGAIN)
 			return r;
 	}
-	return -EIO;
+	r = file_failure(
+		f); /* a failed object is made anew at every open, until it is listed again */
+	return r != 0 ? r : -EIO;
 }
 
 int lazy_arm(uintptr_t start, size_t len, int prot, bool own)

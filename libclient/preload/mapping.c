@@ -157,7 +157,8 @@ static void *map_resident(struct file *f, const struct wish *w, size_t want)
 		if ((long)mem != -EAGAIN)
 			return mem;
 	}
-	return (void *)(long)-EIO;
+	r = file_failure(f);
+	return (void *)(long)(r != 0 ? r : -EIO);
 }
 
 /* Would a lazy mapping be right, and a gain? */
