@@ -161,8 +161,15 @@ OP(glob)
 	snprintf(text_p, sizeof(text_p), "%s/%s", root_p, pattern);
 	x = glob(text_p, flags, NULL, &found_p);
 	y = glob(text_m, flags, NULL, &found_m);
-	if (x == GLOB_ABORTED && y == x)
+	/* With GLOB_ERR: a directory of another actor may go away while a walk is at it. */
+	if (x == GLOB_ABORTED || y == GLOB_ABORTED) {
+		if (x != y && !world.threads)
+			differ(a, "glob of %s: %d on the plain directory, %d below MODEL_DIR",
+			       text_m, x, y);
+		globfree(&found_p);
+		globfree(&found_m);
 		return true;
+	}
 	take_paths(a, &p, found_p.gl_pathv, found_p.gl_pathc, root_p, root_p);
 	snprintf(root_p, sizeof(root_p), "%s%s%s", world.model, dir->rel[0] ? "/" : "", dir->rel);
 	take_paths(a, &m, found_m.gl_pathv, found_m.gl_pathc, root_p, root_p);
