@@ -47,6 +47,8 @@ static int fork_begin(struct forking *f)
 /* In both processes.  pid as fork gave it. */
 static void fork_end(struct forking *f, long pid)
 {
+	if (pid == 0 && !f->idle)
+		lazy_keep_places(f->lazy);
 	if (pid == 0)
 		offset_in_child();
 	else

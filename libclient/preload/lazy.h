@@ -45,6 +45,8 @@ int lazy_complete(uintptr_t start, size_t len);
  */
 int lazy_before_fork(struct lazy_fork **ret);
 void lazy_in_parent(struct lazy_fork *l);
+/* In the child, before anything else takes memory: it might get it at one of those addresses. */
+void lazy_keep_places(struct lazy_fork *l);
 void lazy_in_child(struct lazy_fork *l);
 
 #endif

@@ -156,6 +156,7 @@ struct entry {
 	int fd;	       /* of the memory; -1: none */
 	bool borrowed; /* that is an earlier entry's */
 	bool own;      /* all pages are the program's own: the kernel gives them to the child */
+	bool kept;     /* in the child: nothing else lies in its place */
 };
 
 struct lazy_fork {
@@ -359,7 +360,7 @@ static int map_again(const struct entry *e)
 {
 	const struct piece *p = &e->piece;
 	size_t len = p->end - p->start, file_len = len;
-	int flags = MAP_PRIVATE | MAP_FIXED_NOREPLACE | MAP_NORESERVE, empty;
+	int flags = MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, empty;
 	struct stat st = { 0 };
 	void *mem;
 
@@ -407,6 +408,21 @@ static int map_whole(const struct entry *e)
 	return sys_is_error(mem) ? (int)(long)mem : 0;
 }
 
+void lazy_keep_places(struct lazy_fork *l)
+{
+	unsigned i;
+
+	for (i = 0; l != NULL && i < l->nr; i++) {
+		struct entry *e = &l->entries[i];
+
+		e->kept = !e->own &&
+			  !sys_is_error(sys_mmap(
+				  (void *)e->piece.start, e->piece.end - e->piece.start, PROT_NONE,
+				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
+				  -1, 0));
+	}
+}
+
 void lazy_in_child(struct lazy_fork *l)
 {
 	unsigned i;
@@ -421,7 +437,9 @@ void lazy_in_child(struct lazy_fork *l)
 		const struct entry *e = &l->entries[i];
 		size_t len = e->piece.end - e->piece.start;
 
-		if (served != 0)
+		if (!e->own && !e->kept)
+			r = -EEXIST;
+		else if (served != 0)
 			r = map_whole(e);
 		else if (e->own)
 			r = lazy_arm(e->piece.start, len, e->piece.prot, false);
@@ -432,7 +450,8 @@ void lazy_in_child(struct lazy_fork *l)
 		/* Rather no memory than memory that would show zeros. */
 		SAY_ONCE("a forked process cannot have its parent's mapping of ",
 			 file_path(e->piece.hold->file), ": set mmap: resident");
-		sys_munmap((void *)e->piece.start, len);
+		if (e->own || e->kept)
+			sys_munmap((void *)e->piece.start, len);
 	}
 	lazy_in_parent(l);
 }

@@ -80,8 +80,8 @@ int main(int argc, char **argv)
 	struct object_spec spec = { .key = "x", .etag = "\"1\"" };
 	unsigned i, nr = argc == 4 ? (unsigned)atoi(argv[1]) : 0;
 	pthread_t threads[THREADS_MAX];
-	struct cache *cache;
-	struct table *table;
+	struct cache *cache = NULL;
+	struct table *table = NULL;
 	double start, secs, used;
 
 	if (nr == 0 || nr > THREADS_MAX || atoi(argv[2]) <= 0) {
