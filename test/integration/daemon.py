@@ -1,5 +1,6 @@
 """Starts an osscd of its own, in a private folder, and speaks to it as its users do."""
 import contextlib
+import errno
 import json
 import os
 import pathlib
@@ -112,7 +113,18 @@ class Daemon:
         try:
             self.stop()
         finally:
-            self.own_dir.cleanup()
+            self.remove_dir()
+
+    def remove_dir(self):
+        """A program that is just ending may still put something there."""
+        for last in [False] * 100 + [True]:
+            try:
+                self.own_dir.cleanup()
+                return
+            except OSError as e:
+                if e.errno != errno.ENOTEMPTY or last:
+                    raise
+            time.sleep(0.05)
 
     @classmethod
     @contextlib.contextmanager
