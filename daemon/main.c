@@ -340,7 +340,7 @@ static bool want_huge_pages(const struct cache_settings *s)
 }
 
 /* Object memory that only this daemon can write; the mount point is beside the socket. */
-static int make_home(const struct daemon *d, const char **ret_dir)
+static int make_home(const struct daemon *d, struct cache_conf *ret)
 {
 	static_assert(SETTINGS_MEMORY_AUTO == (int)MEMHOME_AUTO &&
 			      SETTINGS_MEMORY_TMPFS == (int)MEMHOME_TMPFS &&
@@ -354,10 +354,13 @@ static int make_home(const struct daemon *d, const char **ret_dir)
 		.parent = parent,
 		.cache_size = s->size,
 	};
+	int r;
 
 	memcpy(parent, d->place.path, sizeof(parent));
 	*strrchr(parent, '/') = '\0';
-	return memhome_open(&conf, ret_dir);
+	r = memhome_open(&conf, &ret->memory_dir);
+	ret->huge_pages = conf.huge && ret->memory_dir != NULL;
+	return r;
 }
 
 static void fill_mounts_conf(const struct settings *s, struct mounts_conf *ret)
@@ -551,10 +554,9 @@ static int make_parts(struct daemon *d)
 	r = worker_new("osscd", &d->control);
 	if (r != 0)
 		return refuse_error("the event loop cannot be made", r);
-	r = make_home(d, &cache.memory_dir);
+	r = make_home(d, &cache);
 	if (r != 0)
 		return refuse_error("no tmpfs for object memory (cache.memory)", r);
-	cache.huge_pages = cache.memory_dir != NULL && want_huge_pages(&d->now->cache);
 	r = cache_new(&cache, &d->cache);
 	if (r != 0)
 		return refuse_error("the cache cannot be made (cache.size)", r);
