@@ -1,17 +1,15 @@
 """The models, stores that have them, and daemons in the states in which a loader may meet them."""
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
-import tempfile
 
 import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "integration"))
 
-from daemon import Daemon  # noqa: E402
+from daemon import Daemon, staged  # noqa: E402
 from store import AK, SK, Store  # noqa: E402
 
 MiB = 1 << 20
@@ -112,12 +110,5 @@ class Stage:
 
 @pytest.fixture(scope="session")
 def stage():
-    base = pathlib.Path(tempfile.mkdtemp(prefix="consumers-"))
-    stage = None
-    try:
-        stage = Stage(base)
+    with staged(Stage, "consumers-") as stage:
         yield stage
-    finally:
-        if stage is not None:
-            stage.close()
-        shutil.rmtree(base, ignore_errors=True)

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -25,6 +26,20 @@ def resident_kib(pid):
     """Peak resident set of a process, shared memory included."""
     with open(f"/proc/{pid}/status") as f:
         return next(int(line.split()[1]) for line in f if line.startswith("VmHWM:"))
+
+
+@contextlib.contextmanager
+def staged(make, prefix):
+    """What many stories share: make(folder), closed at the end, and its folder removed, whatever happens."""
+    base = pathlib.Path(tempfile.mkdtemp(prefix=prefix))
+    try:
+        stage = make(base)
+        try:
+            yield stage
+        finally:
+            stage.close()
+    finally:
+        shutil.rmtree(base, ignore_errors=True)
 
 
 class Daemon:

@@ -4,9 +4,7 @@ Each row of test/programs/table runs in three states: cold (the daemon has just 
 nothing), warm (it holds everything) and small (its cache holds a quarter of what there is).
 """
 import itertools
-import pathlib
 import shutil
-import tempfile
 import time
 
 import pytest
@@ -14,6 +12,7 @@ import pytest
 import programs
 import programs_tree
 from conftest import KEY
+from daemon import staged
 from store import Store
 
 ROWS = programs.all_rows()
@@ -83,15 +82,8 @@ class Stage:
 
 @pytest.fixture(scope="module")
 def stage():
-    base = pathlib.Path(tempfile.mkdtemp(prefix="same-"))
-    stage = None
-    try:
-        stage = Stage(base)
+    with staged(Stage, "same-") as stage:
         yield stage
-    finally:
-        if stage is not None:
-            stage.close()
-        shutil.rmtree(base, ignore_errors=True)
 
 
 @pytest.mark.parametrize("state", STATES)

@@ -1,17 +1,15 @@
 """The model, one store that has it, and daemons in the states in which a server may meet them."""
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
-import tempfile
 
 import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "integration"))
 
-from daemon import Daemon  # noqa: E402
+from daemon import Daemon, staged  # noqa: E402
 from store import AK, SK, Store  # noqa: E402
 
 CACHE = "256MiB"
@@ -61,15 +59,8 @@ class Stage:
 
 @pytest.fixture(scope="session")
 def stage():
-    base = pathlib.Path(tempfile.mkdtemp(prefix="ossc-servers-"))
-    stage = None
-    try:
-        stage = Stage(base)
+    with staged(Stage, "ossc-servers-") as stage:
         yield stage
-    finally:
-        if stage is not None:
-            stage.close()
-        shutil.rmtree(base, ignore_errors=True)
 
 
 @pytest.fixture
