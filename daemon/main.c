@@ -333,10 +333,13 @@ static void fill_cache_conf(const struct settings *s, struct cache_conf *ret)
 	};
 }
 
-static bool want_huge_pages(const struct cache_settings *s)
+static enum memfile_pages want_pages(const struct cache_settings *s)
 {
-	return s->chunk_size >= HUGE_PAGE_LEN && s->huge_pages != SETTINGS_HUGE_OFF &&
-	       (s->huge_pages == SETTINGS_HUGE_ON || !memavail_is_taken_back(""));
+	if (s->chunk_size < HUGE_PAGE_LEN || s->huge_pages == SETTINGS_HUGE_OFF)
+		return MEMFILE_SMALL;
+	if (s->huge_pages == SETTINGS_HUGE_AUTO)
+		return memavail_is_taken_back("") ? MEMFILE_LARGE : MEMFILE_HUGE;
+	return s->huge_pages == SETTINGS_HUGE_ON ? MEMFILE_HUGE : MEMFILE_LARGE;
 }
 
 /* Object memory that only this daemon can write; the mount point is beside the socket. */
@@ -350,17 +353,14 @@ static int make_home(const struct daemon *d, struct cache_conf *ret)
 	char parent[PLACE_PATH_MAX];
 	struct memhome_conf conf = {
 		.kind = (enum memhome_kind)s->memory,
-		.huge = want_huge_pages(s),
+		.pages = want_pages(s),
 		.parent = parent,
 		.cache_size = s->size,
 	};
-	int r;
 
 	memcpy(parent, d->place.path, sizeof(parent));
 	*strrchr(parent, '/') = '\0';
-	r = memhome_open(&conf, &ret->memory_dir);
-	ret->huge_pages = conf.huge && ret->memory_dir != NULL;
-	return r;
+	return memhome_open(&conf, &ret->memory_dir, &ret->pages);
 }
 
 static void fill_mounts_conf(const struct settings *s, struct mounts_conf *ret)

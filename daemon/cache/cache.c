@@ -211,10 +211,10 @@ int cache_new(const struct cache_conf *conf, struct cache **ret_cache)
 	c->max_objects = conf->max_objects;
 	c->verify = conf->verify;
 	c->memory_dir = xstrdup(conf->memory_dir);
-	c->huge_pages = conf->huge_pages;
+	c->pages = conf->pages;
 	c->nr_cpus = conf->nr_cpus;
-	/* It would put small pages where huge ones can be. */
-	c->uffd = conf->huge_pages ? -ENOTSUP : uffill_open();
+	/* It would put small pages where large ones can be. */
+	c->uffd = conf->pages != MEMFILE_SMALL ? -ENOTSUP : uffill_open();
 	c->size_conf = conf->size;
 	c->ask_memory = ask_machine;
 	pthread_mutex_init(&c->lock, NULL);

@@ -16,6 +16,8 @@
 #ifndef DAEMON_CACHE_CACHE_H
 #define DAEMON_CACHE_CACHE_H
 
+#include "daemon/cache/memfile.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -38,9 +40,9 @@ struct cache_conf {
 	unsigned expire_ms;   /* after an object's last user is gone */
 	unsigned max_objects; /* open memory files */
 	enum verify_mode verify;
-	const char *memory_dir; /* a tmpfs of the daemon's own; NULL: memfds */
-	bool huge_pages;	/* it has pages of 2 MiB */
-	unsigned nr_cpus;	/* that this process may use */
+	const char *memory_dir;	  /* a tmpfs of the daemon's own; NULL: memfds */
+	enum memfile_pages pages; /* that it has */
+	unsigned nr_cpus;	  /* that this process may use */
 };
 
 /* The classes of design §5, most urgent first. */
@@ -216,7 +218,7 @@ void chunk_unpin(struct object *o, uint32_t first, uint32_t nr);
 
 /*
  * Does it pay that several threads fill it at once?  Splices and writes of one memory file wait
- * for each other, but with huge pages writes are short, and with userfaultfd they need not wait.
+ * for each other, but in large pages writes are short, and with userfaultfd they need not wait.
  */
 bool object_takes_writers(const struct object *o);
 

@@ -89,6 +89,8 @@ int fill_begin(struct object *o, uint32_t chunk, enum fetch_class class, struct 
 		free(f);
 		return r;
 	}
+	if (c->pages == MEMFILE_LARGE)
+		memfile_forbid_huge(&o->mem, f->start, f->len);
 	*ret_fill = f;
 	return 0;
 }
@@ -266,7 +268,8 @@ int fill_write(struct fill *f, const void *buf, size_t len)
 
 bool object_takes_writers(const struct object *o)
 {
-	return (o->covered || o->cache->huge_pages) && o->cache->nr_cpus >= WRITERS_CPUS;
+	return (o->covered || o->cache->pages != MEMFILE_SMALL) &&
+	       o->cache->nr_cpus >= WRITERS_CPUS;
 }
 
 bool fill_splices(struct fill *f)

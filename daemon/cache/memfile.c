@@ -22,6 +22,8 @@
 #define F_SEAL_FUTURE_WRITE 0x0010 /* Linux 5.1 */
 #endif
 
+#define HUGE_LEN (2u << 20) /* x86-64, and arm64 with pages of 4 KiB */
+
 /* An empty memfd, readable by its owner only, never executable. */
 static int make_memfd(void)
 {
@@ -192,6 +194,20 @@ int memfile_punch(const struct memfile *m, uint64_t offset, uint64_t len)
 	return r == -1 ? -errno : 0;
 }
 
+void memfile_forbid_huge(const struct memfile *m, uint64_t offset, uint64_t len)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	uint64_t at = (offset + HUGE_LEN - 1) / HUGE_LEN * HUGE_LEN;
+	void *map;
+
+	for (; at + HUGE_LEN <= offset + len; at += HUGE_LEN) {
+		/* A fault finds no more room in this mapping; populated, it cannot fail with SIGBUS. */
+		map = mmap(NULL, page, PROT_READ, MAP_SHARED | MAP_POPULATE, m->fd, (off_t)at);
+		if (map != MAP_FAILED)
+			munmap(map, page);
+	}
+}
+
 int64_t memfile_used(const struct memfile *m)
 {
 	struct stat st;
@@ -206,7 +222,8 @@ static int make_dir(const char *path)
 	return mkdir(path, 0700) == -1 && errno != EEXIST ? -errno : 0;
 }
 
-static int mount_tmpfs(const char *rw, uint64_t size, bool huge)
+/* The pages it has then, or a negative errno. */
+static int mount_tmpfs(const char *rw, uint64_t size, enum memfile_pages wanted)
 {
 	/* The most wanted first; huge= needs a kernel built with it, noswap Linux 6.4. */
 	static const char *const extras[] = { ",huge=within_size,noswap", ",huge=within_size",
@@ -215,11 +232,11 @@ static int mount_tmpfs(const char *rw, uint64_t size, bool huge)
 	char options[96];
 	unsigned i;
 
-	for (i = huge ? 0 : 2; i < sizeof(extras) / sizeof(extras[0]); i++) {
+	for (i = wanted != MEMFILE_SMALL ? 0 : 2; i < sizeof(extras) / sizeof(extras[0]); i++) {
 		snprintf(options, sizeof(options), "mode=0700,size=%llu%s",
 			 (unsigned long long)size, extras[i]);
 		if (mount("tmpfs", rw, "tmpfs", flags, options) == 0)
-			return 0;
+			return i < 2 ? (int)wanted : MEMFILE_SMALL;
 		if (errno != EINVAL)
 			return -errno;
 	}
@@ -246,10 +263,25 @@ static int split_dir(const char *dir, char rw[PATH_MAX], char ro[PATH_MAX])
 	return 0;
 }
 
-int memfile_mount(const char *dir, uint64_t size, bool huge)
+/* Linux 6.14 to 6.16 measure pages by the write, those before know but two sizes. */
+static bool has_large(const char *dir)
+{
+	struct memfile m;
+	int64_t used = 0;
+
+	if (memfile_new(dir, HUGE_LEN, &m) != 0)
+		return false;
+	memfile_forbid_huge(&m, 0, HUGE_LEN);
+	if (pwrite(m.fd, "", 1, HUGE_LEN / 2) == 1)
+		used = memfile_used(&m);
+	memfile_close(&m);
+	return used > 2 * sysconf(_SC_PAGESIZE);
+}
+
+static int mount_both(const char *dir, uint64_t size, enum memfile_pages wanted)
 {
 	char rw[PATH_MAX], ro[PATH_MAX];
-	int r;
+	int r, pages = 0;
 
 	r = split_dir(dir, rw, ro);
 	if (r == 0)
@@ -261,12 +293,19 @@ int memfile_mount(const char *dir, uint64_t size, bool huge)
 	if (r != 0)
 		return r;
 	memfile_unmount(dir);
-	r = mount_tmpfs(rw, size, huge);
-	if (r == 0)
-		r = mount_view(rw, ro);
+	pages = mount_tmpfs(rw, size, wanted);
+	r = pages < 0 ? pages : mount_view(rw, ro);
 	if (r != 0)
 		memfile_unmount(dir);
-	return r;
+	return r != 0 ? r : pages;
+}
+
+int memfile_mount(const char *dir, uint64_t size, enum memfile_pages wanted)
+{
+	int pages = mount_both(dir, size, wanted);
+
+	return pages != MEMFILE_LARGE || has_large(dir) ? pages
+							: mount_both(dir, size, MEMFILE_SMALL);
 }
 
 int memfile_resize(const char *dir, uint64_t size)

@@ -12,9 +12,15 @@
 #ifndef DAEMON_CACHE_MEMFILE_H
 #define DAEMON_CACHE_MEMFILE_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* What the kernel lays bytes of the tmpfs into. */
+enum memfile_pages {
+	MEMFILE_SMALL = 0, /* 4 KiB, as in memfds */
+	MEMFILE_LARGE,	   /* up to 1 MiB; memfile_forbid_huge() sees to that */
+	MEMFILE_HUGE,	   /* 2 MiB where the file holds them whole */
+};
 
 struct memfile {
 	int fd;	       /* read and write: the daemon's */
@@ -35,16 +41,22 @@ void memfile_close(struct memfile *m);
 
 /* Give back the pages of [offset, offset + len), whole pages.  Reads see zeros there afterwards. */
 int memfile_punch(const struct memfile *m, uint64_t offset, uint64_t len);
+/*
+ * One small page in each whole 2 MiB of [offset, offset + len), where nothing lies yet: the kernel
+ * then has pages of 1 MiB, and smaller ones beside the small one, for what is written around it.
+ * Without memory for it nothing is done, and the next write tells.
+ */
+void memfile_forbid_huge(const struct memfile *m, uint64_t offset, uint64_t len);
 /* Bytes of memory that the file takes now, or a negative errno. */
 int64_t memfile_used(const struct memfile *m);
 
 /*
  * Mount a tmpfs of at most `size` bytes at dir/rw, and dir/rw once more,
  * read-only, at dir/ro; what a dead daemon left mounted there goes first.
- * huge: pages of 2 MiB where a file holds them whole, if the kernel can.
- * Makes the directories.  Needs CAP_SYS_ADMIN: -EPERM without.
+ * Makes the directories.  Returns the pages that the kernel has for it, those
+ * wanted or small ones, or a negative errno.  Needs CAP_SYS_ADMIN: -EPERM without.
  */
-int memfile_mount(const char *dir, uint64_t size, bool huge);
+int memfile_mount(const char *dir, uint64_t size, enum memfile_pages wanted);
 /* Other bounds for the tmpfs that is mounted. */
 int memfile_resize(const char *dir, uint64_t size);
 void memfile_unmount(const char *dir);

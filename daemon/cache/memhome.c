@@ -3,7 +3,6 @@
 
 #include "daemon/base/log.h"
 #include "daemon/cache/memavail.h"
-#include "daemon/cache/memfile.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -34,20 +33,25 @@ static int mount_home(const struct memhome_conf *conf)
 	/* What others mount is seen here, but what is mounted here stays here. */
 	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) == -1)
 		return -errno;
-	return memfile_mount(home, bound_of(conf->cache_size), conf->huge);
+	return memfile_mount(home, bound_of(conf->cache_size), conf->pages);
 }
 
-int memhome_open(const struct memhome_conf *conf, const char **ret_dir)
+int memhome_open(const struct memhome_conf *conf, const char **ret_dir,
+		 enum memfile_pages *ret_pages)
 {
+	static const char *const words[] = { "4 KiB", "up to 1 MiB", "2 MiB" };
 	int r;
 
 	*ret_dir = NULL;
+	*ret_pages = MEMFILE_SMALL;
 	home[0] = '\0';
 	if (conf->kind == MEMHOME_MEMFD)
 		return 0;
 	r = mount_home(conf);
-	if (r == 0) {
+	if (r >= 0) {
 		*ret_dir = home;
+		*ret_pages = (enum memfile_pages)r;
+		log_info("object memory is on a tmpfs of our own, in pages of %s", words[r]);
 		return 0;
 	}
 	home[0] = '\0';

@@ -1,6 +1,6 @@
 /*
  * memhome.h - where object memory lives: on a tmpfs of the daemon's own, in
- * huge pages, where it may mount one; in memfds elsewhere.
+ * large or huge pages, where it may mount one; in memfds elsewhere.
  *
  * The tmpfs is mounted in a mount namespace of the daemon's own: nobody else
  * sees it, and it goes with the daemon, however that ends.
@@ -10,8 +10,8 @@
 #ifndef DAEMON_CACHE_MEMHOME_H
 #define DAEMON_CACHE_MEMHOME_H
 
-#include <stdbool.h>
-#include <stddef.h>
+#include "daemon/cache/memfile.h"
+
 #include <stdint.h>
 
 enum memhome_kind {
@@ -22,16 +22,17 @@ enum memhome_kind {
 
 struct memhome_conf {
 	enum memhome_kind kind;
-	bool huge;	     /* pages of 2 MiB where the file holds them whole */
-	const char *parent;  /* the mount point is made in this directory */
-	uint64_t cache_size; /* 0: from the memory available */
+	enum memfile_pages pages; /* wanted on the tmpfs */
+	const char *parent;	  /* the mount point is made in this directory */
+	uint64_t cache_size;	  /* 0: from the memory available */
 };
 
 /*
- * *ret_dir: for cache_conf.memory_dir, NULL for memfds; it lives until memhome_close().
+ * *ret_dir, *ret_pages: for cache_conf.  The directory, NULL for memfds, lives until memhome_close().
  * -EPERM, ...: only for MEMHOME_TMPFS.
  */
-int memhome_open(const struct memhome_conf *conf, const char **ret_dir);
+int memhome_open(const struct memhome_conf *conf, const char **ret_dir,
+		 enum memfile_pages *ret_pages);
 void memhome_close(void);
 
 #endif

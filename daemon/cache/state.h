@@ -124,7 +124,7 @@ struct cache {
 	enum verify_mode verify;
 	char *memory_dir;
 	int uffd; /* uffill_open(), or negative */
-	bool huge_pages;
+	enum memfile_pages pages;
 	unsigned nr_cpus;
 	uint64_t size_conf; /* 0: from the memory available */
 

@@ -13,7 +13,7 @@
 const char *const settings_path_styles[] = { "auto", "path", "virtual", NULL };
 const char *const settings_verify_words[] = { "off", "on", "strict", NULL };
 const char *const settings_memory_words[] = { "auto", "tmpfs", "memfd", NULL };
-static const char *const huge_pages_words[] = { "off", "on", "auto", NULL };
+static const char *const huge_pages_words[] = { "off", "on", "auto", "large", NULL };
 const char *const settings_mmap_words[] = { "auto", "lazy", "resident", NULL };
 
 static const char *check_absolute(const char *value)
@@ -153,9 +153,10 @@ static const struct conf_key cache_keys[] = {
 		.type = CONF_WORD,
 		.words = huge_pages_words,
 		.def = "auto",
-		.doc = "Pages of 2 MiB on that tmpfs: off, on, auto (unless the hypervisor takes "
-		       "back free memory).  Mapped files are as quick as in the page cache, "
-		       "filling is cheaper.",
+		.doc = "Pages of that tmpfs: off (4 KiB), large (up to 1 MiB), on (2 MiB), auto "
+		       "(on; "
+		       "large where the hypervisor takes back free memory).  In larger ones mapped "
+		       "files are as quick as in the page cache, and filling is cheaper.",
 	},
 	{ 0 },
 };

@@ -37,6 +37,7 @@ enum settings_huge_pages {
 	SETTINGS_HUGE_OFF = 0,
 	SETTINGS_HUGE_ON,
 	SETTINGS_HUGE_AUTO,
+	SETTINGS_HUGE_LARGE,
 };
 
 struct cache_settings {

@@ -258,7 +258,7 @@ static void test_huge_pages_are_written_under_the_lock(void **state)
 	(void)state;
 	fixture_start_conf(&f, &(struct cache_conf){ .size = 8 * CHUNK,
 						     .verify = VERIFY_ON,
-						     .huge_pages = true,
+						     .pages = MEMFILE_HUGE,
 						     .nr_cpus = 16 });
 	o = fixture_object(&f, LENGTH);
 	assert_false(o->covered);

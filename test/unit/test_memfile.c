@@ -203,7 +203,7 @@ static void test_files_of_the_tmpfs_cannot_be_reopened_for_writing(void **state)
 	(void)state;
 	if (!enter_own_mounts())
 		skip();
-	assert_int_equal(memfile_mount(dir, 4 * LEN, true), 0);
+	assert_int_equal(memfile_mount(dir, 4 * LEN, MEMFILE_SMALL), MEMFILE_SMALL);
 	assert_int_equal(memfile_new(dir, LEN, &m), 0);
 	fill(&m, 0, LEN);
 	assert_int_equal(byte_at(&m, LEN - 1), 7);
@@ -224,7 +224,7 @@ static void test_the_tmpfs_is_a_hard_bound_that_can_be_moved(void **state)
 	(void)state;
 	if (!enter_own_mounts())
 		skip();
-	assert_int_equal(memfile_mount(dir, LEN, true), 0);
+	assert_int_equal(memfile_mount(dir, LEN, MEMFILE_SMALL), MEMFILE_SMALL);
 	assert_int_equal(memfile_new(dir, 4 * LEN, &m), 0);
 	fill(&m, 0, LEN / 2);
 	fill(&m, LEN, LEN / 2);
@@ -243,10 +243,10 @@ static void test_what_a_dead_daemon_left_mounted_is_replaced(void **state)
 	(void)state;
 	if (!enter_own_mounts())
 		skip();
-	assert_int_equal(memfile_mount(dir, LEN, true), 0);
+	assert_int_equal(memfile_mount(dir, LEN, MEMFILE_SMALL), MEMFILE_SMALL);
 	assert_int_equal(memfile_new(dir, LEN, &old), 0);
 	fill(&old, 0, LEN);
-	assert_int_equal(memfile_mount(dir, LEN, true), 0);
+	assert_int_equal(memfile_mount(dir, LEN, MEMFILE_SMALL), MEMFILE_SMALL);
 	assert_int_equal(memfile_new(dir, LEN, &new), 0);
 	fill(&new, 0, LEN); /* the old one's pages do not count */
 	assert_int_equal(byte_at(&old, 0), 7);
@@ -263,7 +263,7 @@ static void test_a_view_that_is_not_read_only_is_refused(void **state)
 	if (!enter_own_mounts())
 		skip();
 	log_open("/dev/null", LOG_LEVEL_ERROR);
-	assert_int_equal(memfile_mount(dir, LEN, true), 0);
+	assert_int_equal(memfile_mount(dir, LEN, MEMFILE_SMALL), MEMFILE_SMALL);
 	snprintf(rw, sizeof(rw), "%s/rw", dir);
 	snprintf(ro, sizeof(ro), "%s/ro", dir);
 	assert_int_equal(umount(ro), 0);
@@ -271,6 +271,72 @@ static void test_a_view_that_is_not_read_only_is_refused(void **state)
 	assert_int_equal(mount(rw, ro, NULL, MS_BIND, NULL), 0);
 	assert_int_equal(memfile_new(dir, LEN, &m), -EROFS);
 	log_close();
+}
+
+/* A tmpfs with large pages and a file on it, or the test ends here: they take Linux 6.17. */
+static void start_large(uint64_t len, struct memfile *m)
+{
+	int pages;
+
+	if (!enter_own_mounts())
+		skip();
+	pages = memfile_mount(dir, 16 * LEN, MEMFILE_LARGE);
+	assert_true(pages == MEMFILE_LARGE || pages == MEMFILE_SMALL);
+	if (pages == MEMFILE_SMALL)
+		skip();
+	assert_int_equal(memfile_new(dir, len, m), 0);
+}
+
+static void test_large_pages_are_no_huge_ones(void **state)
+{
+	const int64_t page = sysconf(_SC_PAGESIZE);
+	struct memfile m;
+
+	(void)state;
+	start_large(5 * LEN, &m);
+	memfile_forbid_huge(&m, 0, 5 * LEN);
+	assert_int_equal(memfile_used(&m), 2 * page); /* the last MiB is no whole 2 MiB */
+	fill(&m, LEN, 1);
+	assert_in_range(memfile_used(&m), 3 * page + 1, LEN + 2 * page);
+	assert_int_equal(byte_at(&m, LEN), 7);
+	assert_int_equal(byte_at(&m, LEN - 1), 0);
+	assert_int_equal(byte_at(&m, LEN + 1), 0);
+	fill(&m, 0, 5 * LEN);
+	assert_int_equal(memfile_used(&m), 5 * LEN);
+	assert_int_equal(memfile_punch(&m, 2 * LEN, 2 * LEN), 0);
+	assert_int_equal(memfile_used(&m), 3 * LEN);
+	assert_int_equal(byte_at(&m, 2 * LEN - 1), 7);
+	assert_int_equal(byte_at(&m, 2 * LEN), 0);
+	assert_int_equal(byte_at(&m, 4 * LEN), 7);
+	memfile_close(&m);
+}
+
+static void test_forbidding_changes_nothing_that_lies_there(void **state)
+{
+	struct memfile m;
+
+	(void)state;
+	start_large(4 * LEN, &m);
+	fill(&m, 0, 2 * LEN);
+	memfile_forbid_huge(&m, 0, 2 * LEN);
+	assert_int_equal(byte_at(&m, 0), 7);
+	assert_int_equal(memfile_used(&m), 2 * LEN);
+	memfile_forbid_huge(&m, 2 * LEN + 1, 2 * LEN - 1); /* no whole 2 MiB in it */
+	assert_int_equal(memfile_used(&m), 2 * LEN);
+	memfile_close(&m);
+}
+
+/* The page for which there is none left: no SIGBUS. */
+static void test_forbidding_without_memory_does_nothing(void **state)
+{
+	struct memfile m;
+
+	(void)state;
+	start_large(32 * LEN, &m);
+	fill(&m, 0, 16 * LEN);
+	memfile_forbid_huge(&m, 16 * LEN, 16 * LEN);
+	assert_int_equal(memfile_used(&m), 16 * LEN);
+	memfile_close(&m);
 }
 
 int main(void)
@@ -288,6 +354,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_the_tmpfs_is_a_hard_bound_that_can_be_moved,
 						make_mount, drop_mount),
 		cmocka_unit_test_setup_teardown(test_what_a_dead_daemon_left_mounted_is_replaced,
+						make_mount, drop_mount),
+		cmocka_unit_test_setup_teardown(test_large_pages_are_no_huge_ones, make_mount,
+						drop_mount),
+		cmocka_unit_test_setup_teardown(test_forbidding_changes_nothing_that_lies_there,
+						make_mount, drop_mount),
+		cmocka_unit_test_setup_teardown(test_forbidding_without_memory_does_nothing,
 						make_mount, drop_mount),
 		cmocka_unit_test_setup_teardown(test_a_view_that_is_not_read_only_is_refused,
 						make_mount, drop_mount),
