@@ -123,7 +123,9 @@ $(B)/obj/%.o: %.c Makefile
 # the same (Rust's library, to try out statx) and must get EFAULT.
 FREESTANDING := -fPIC -fvisibility=hidden -fno-stack-protector -fno-builtin -U_FORTIFY_SOURCE \
 	'-D__nonnull(x)=' '-D__attribute_nonnull__(x)='
-$(B)/pic/libclient/preload/%.o $(B)/pic/libclient/core/%.o $(B)/pic/common/%.o: PICFLAGS := $(FREESTANDING)
+# On arm64 atomics would be calls into the compiler's own library, which nothing links here.
+OWN_ATOMICS = $(eval OWN_ATOMICS := $(if $(filter aarch64%,$(shell $(CC) -dumpmachine)),-mno-outline-atomics))$(OWN_ATOMICS)
+$(B)/pic/libclient/preload/%.o $(B)/pic/libclient/core/%.o $(B)/pic/common/%.o: PICFLAGS = $(FREESTANDING) $(OWN_ATOMICS)
 $(B)/pic/libclient/lib/%.o: PICFLAGS := -fPIC -fvisibility=hidden -fno-stack-protector -U_FORTIFY_SOURCE
 $(B)/pic/%.o: %.c Makefile
 	@mkdir -p $(@D)

@@ -23,6 +23,8 @@
 /* The oldest ones, which newer machines do not have. */
 static bool by_old_name(long nr, const long a[6], long *ret)
 {
+	(void)a; /* where there are none of them */
+	(void)ret;
 	switch (nr) {
 #ifdef __NR_link
 	case __NR_link:
