@@ -251,10 +251,15 @@ static void on_done(int error, const struct http_response *head, void *arg)
 	struct oss_subject subject = oss_request_subject(r);
 	int status = head != NULL ? http_response_status(head) : 0;
 
-	r->result.bytes = status >= 200 && status <= 299 ? http_exchange_bytes(r->exchange) : 0;
-	if (r->is_refused)
-		r->result.bytes = 0;
-	else if (head != NULL && (status < 200 || status > 299))
+	if (status >= 200 && status <= 299 && !r->is_refused)
+		r->result.bytes = http_exchange_bytes(r->exchange);
+	else /* what is not taken says nothing of the object either */
+		r->result.has_crc64 = false;
+	if (r->is_refused) {
+		finish(r, head);
+		return;
+	}
+	if (head != NULL && (status < 200 || status > 299))
 		judge(r, head); /* even if its body did not come whole */
 	else if (error != 0)
 		oss_result_break(&r->result, &subject, error, http_error_text(r->client));
