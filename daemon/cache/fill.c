@@ -90,7 +90,7 @@ int fill_begin(struct object *o, uint32_t chunk, enum fetch_class class, struct 
 		return r;
 	}
 	if (c->pages == MEMFILE_LARGE)
-		memfile_forbid_huge(&o->mem, f->start, f->len);
+		memfile_lay_large(&o->mem, f->start, f->len);
 	*ret_fill = f;
 	return 0;
 }

@@ -194,18 +194,30 @@ int memfile_punch(const struct memfile *m, uint64_t offset, uint64_t len)
 	return r == -1 ? -errno : 0;
 }
 
-void memfile_forbid_huge(const struct memfile *m, uint64_t offset, uint64_t len)
+/*
+ * The kernel takes the largest page that fits and under which nothing lies yet.  A small one at the
+ * beginning makes that 1 MiB for the second half; and then that half, for the first.
+ */
+static void lay_large(int fd, off_t at)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	uint64_t at = (offset + HUGE_LEN - 1) / HUGE_LEN * HUGE_LEN;
-	void *map;
+	/* The mapping has no room for more than a small page; populated, it cannot fail with SIGBUS. */
+	void *map = mmap(NULL, page, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, at);
 
-	for (; at + HUGE_LEN <= offset + len; at += HUGE_LEN) {
-		/* A fault finds no more room in this mapping; populated, it cannot fail with SIGBUS. */
-		map = mmap(NULL, page, PROT_READ, MAP_SHARED | MAP_POPULATE, m->fd, (off_t)at);
-		if (map != MAP_FAILED)
-			munmap(map, page);
-	}
+	if (map == MAP_FAILED)
+		return;
+	munmap(map, page);
+	/* Pages that the kernel does not clear until a write leaves some of them out. */
+	if (fallocate(fd, FALLOC_FL_KEEP_SIZE, at + HUGE_LEN / 2, HUGE_LEN / 2) == 0)
+		fallocate(fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, at, (off_t)page);
+}
+
+void memfile_lay_large(const struct memfile *m, uint64_t offset, uint64_t len)
+{
+	uint64_t at = (offset + HUGE_LEN - 1) / HUGE_LEN * HUGE_LEN;
+
+	for (; at + HUGE_LEN <= offset + len; at += HUGE_LEN)
+		lay_large(m->fd, (off_t)at);
 }
 
 int64_t memfile_used(const struct memfile *m)
@@ -271,11 +283,11 @@ static bool has_large(const char *dir)
 
 	if (memfile_new(dir, HUGE_LEN, &m) != 0)
 		return false;
-	memfile_forbid_huge(&m, 0, HUGE_LEN);
-	if (pwrite(m.fd, "", 1, HUGE_LEN / 2) == 1)
+	memfile_lay_large(&m, 0, HUGE_LEN);
+	if (pwrite(m.fd, "", 1, 0) == 1)
 		used = memfile_used(&m);
 	memfile_close(&m);
-	return used > 2 * sysconf(_SC_PAGESIZE);
+	return used > (int64_t)HUGE_LEN / 2 + sysconf(_SC_PAGESIZE);
 }
 
 static int mount_both(const char *dir, uint64_t size, enum memfile_pages wanted)

@@ -294,10 +294,13 @@ static void test_large_pages_are_no_huge_ones(void **state)
 
 	(void)state;
 	start_large(5 * LEN, &m);
-	memfile_forbid_huge(&m, 0, 5 * LEN);
-	assert_int_equal(memfile_used(&m), 2 * page); /* the last MiB is no whole 2 MiB */
+	memfile_lay_large(&m, 0, 5 * LEN);
+	assert_int_equal(memfile_used(&m), 2 * LEN); /* the last MiB is no whole 2 MiB */
+	assert_int_equal(byte_at(&m, LEN), 0);
+	fill(&m, 0, 1);
+	assert_in_range(memfile_used(&m), 2 * LEN + page + 1, 3 * LEN);
 	fill(&m, LEN, 1);
-	assert_in_range(memfile_used(&m), 3 * page + 1, LEN + 2 * page);
+	assert_in_range(memfile_used(&m), 2 * LEN + page + 1, 3 * LEN);
 	assert_int_equal(byte_at(&m, LEN), 7);
 	assert_int_equal(byte_at(&m, LEN - 1), 0);
 	assert_int_equal(byte_at(&m, LEN + 1), 0);
@@ -311,31 +314,33 @@ static void test_large_pages_are_no_huge_ones(void **state)
 	memfile_close(&m);
 }
 
-static void test_forbidding_changes_nothing_that_lies_there(void **state)
+static void test_laying_out_leaves_others_alone(void **state)
 {
 	struct memfile m;
 
 	(void)state;
 	start_large(4 * LEN, &m);
 	fill(&m, 0, 2 * LEN);
-	memfile_forbid_huge(&m, 0, 2 * LEN);
+	memfile_lay_large(&m, 2 * LEN - 1, 2 * LEN); /* no whole 2 MiB in it */
+	assert_int_equal(memfile_used(&m), 2 * LEN);
+	memfile_lay_large(&m, 1, 4 * LEN - 1);
+	assert_int_equal(memfile_used(&m), 3 * LEN);
 	assert_int_equal(byte_at(&m, 0), 7);
-	assert_int_equal(memfile_used(&m), 2 * LEN);
-	memfile_forbid_huge(&m, 2 * LEN + 1, 2 * LEN - 1); /* no whole 2 MiB in it */
-	assert_int_equal(memfile_used(&m), 2 * LEN);
+	assert_int_equal(byte_at(&m, 2 * LEN - 1), 7);
 	memfile_close(&m);
 }
 
-/* The page for which there is none left: no SIGBUS. */
-static void test_forbidding_without_memory_does_nothing(void **state)
+/* No SIGBUS for the page that there is no memory for. */
+static void test_laying_out_without_memory_does_nothing(void **state)
 {
 	struct memfile m;
 
 	(void)state;
 	start_large(32 * LEN, &m);
 	fill(&m, 0, 16 * LEN);
-	memfile_forbid_huge(&m, 16 * LEN, 16 * LEN);
+	memfile_lay_large(&m, 16 * LEN, 16 * LEN);
 	assert_int_equal(memfile_used(&m), 16 * LEN);
+	assert_int_equal(byte_at(&m, 16 * LEN - 1), 7);
 	memfile_close(&m);
 }
 
@@ -357,9 +362,9 @@ int main(void)
 						make_mount, drop_mount),
 		cmocka_unit_test_setup_teardown(test_large_pages_are_no_huge_ones, make_mount,
 						drop_mount),
-		cmocka_unit_test_setup_teardown(test_forbidding_changes_nothing_that_lies_there,
-						make_mount, drop_mount),
-		cmocka_unit_test_setup_teardown(test_forbidding_without_memory_does_nothing,
+		cmocka_unit_test_setup_teardown(test_laying_out_leaves_others_alone, make_mount,
+						drop_mount),
+		cmocka_unit_test_setup_teardown(test_laying_out_without_memory_does_nothing,
 						make_mount, drop_mount),
 		cmocka_unit_test_setup_teardown(test_a_view_that_is_not_read_only_is_refused,
 						make_mount, drop_mount),
