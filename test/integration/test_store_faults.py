@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import select
 import socket
 import struct
 import subprocess
@@ -322,6 +323,26 @@ def test_each_connection_has_its_rate(store, bps):
 def test_all_connections_share_a_rate(store):
     store.limits(total_bps=20_000_000)
     assert keeps_to(store, 20_000_000, 4, 5_000_000)
+
+
+def test_a_rate_is_shared_evenly():
+    """Of connections that could each take half of it, none is left behind, as none is on a card."""
+    size, nr = 2 << 20, 8
+    with Store(keys=[], threads=1) as store:
+        store.synth("bucket/rate.bin", size)
+        store.settle()
+        store.limits(per_connection_bps=4_000_000, total_bps=8_000_000)
+        sockets = [store.connect() for _ in range(nr)]
+        for s in sockets:
+            s.sendall(request("/bucket/rate.bin"))
+        got = dict.fromkeys(sockets, 0)
+        while max(got.values()) < size:
+            for s in select.select(sockets, [], [], 30)[0]:
+                got[s] += len(s.recv(65536))
+        sent = [c["bytes"] for c in store.counters(connections=True)["by_connection"].values()]
+        for s in sockets:
+            s.close()
+    assert len(sent) == nr and min(sent) > size / 4, sent
 
 
 def test_too_many_requests_are_throttled(store):

@@ -104,7 +104,7 @@ uint64_t srv_limits_take(struct srv_limits *l, struct srv_bucket_level *own, uin
 {
 	uint64_t bps = atomic_load_explicit(&l->per_connection_bps, memory_order_relaxed);
 	uint64_t total = atomic_load_explicit(&l->total_bps, memory_order_relaxed);
-	uint64_t got;
+	uint64_t ask, got;
 
 	if (drip_bps != 0 && (bps == 0 || drip_bps < bps))
 		bps = drip_bps;
@@ -115,8 +115,10 @@ uint64_t srv_limits_take(struct srv_limits *l, struct srv_bucket_level *own, uin
 		want = take(own, bps, want, ret_wake_ns);
 	if (want == 0 || total == 0)
 		return want;
+	/* All ask for as little at a time: who had to wait and so wants more would wait for more. */
+	ask = bps != 0 && grain_of(bps) < (double)want ? (uint64_t)grain_of(bps) : want;
 	pthread_mutex_lock(&l->lock);
-	got = take(&l->total, total, want, ret_wake_ns);
+	got = take(&l->total, total, ask, ret_wake_ns);
 	pthread_mutex_unlock(&l->lock);
 	if (bps != 0)
 		own->level += (double)(want - got);

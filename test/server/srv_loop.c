@@ -172,11 +172,29 @@ static int next_timeout(struct srv_loop *l)
 	return first <= now ? 0 : (int)((first - now + 999999) / 1000000);
 }
 
+/* The first goes to the end. */
+static void rotate(struct srv_loop *l)
+{
+	struct srv_conn *first = l->conns, *last = first;
+
+	if (first == NULL || first->next == NULL)
+		return;
+	while (last->next != NULL)
+		last = last->next;
+	l->conns = first->next;
+	l->conns->prev = NULL;
+	last->next = first;
+	first->prev = last;
+	first->next = NULL;
+}
+
 static void run_timers(struct srv_loop *l)
 {
 	struct srv_conn *c, *next;
 	uint64_t now = 0;
 
+	/* Who comes first gets the most of a shared rate: each in turn, as on a card. */
+	rotate(l);
 	for (c = l->conns; c != NULL; c = next) {
 		next = c->next;
 		if (c->wake_ns == 0)
