@@ -83,23 +83,34 @@ void lru_settle(struct chunk *ch)
 
 /*
  * A chunk is touched when its reader enters it.  The newest touches are where
- * readers stand, one for each user: what nobody waits for may not take them
- * away, or they would be downloaded twice.
+ * readers stand, each user in one chunk or, on both sides of a border, in two:
+ * what nobody waits for may not take them away, or they would be downloaded twice.
  */
 static uint32_t nr_stood_in(const struct cache *c)
 {
-	uint64_t quarter = c->bound >> c->chunk_shift >> 2;
+	uint64_t room = c->bound >> c->chunk_shift, nr = 2 * (uint64_t)c->nr_users;
+	uint64_t most = room >= 8 ? room / 4 : room >= 4 ? 2 : room / 2;
 
-	return c->nr_users < quarter ? c->nr_users : (uint32_t)quarter;
+	return (uint32_t)(nr < most ? nr : most);
 }
 
+/*
+ * Demand, too, leaves readers where they stand while there is anything that
+ * nobody has read yet.  Or the chunks on both sides of a border take each
+ * other's place, and an instruction that wants both in a lazy mapping never ends.
+ */
 struct chunk *lru_victim(struct cache *c, enum fetch_class class)
 {
-	struct chunk *ch = TAILQ_FIRST(&c->touched);
+	struct chunk *oldest = TAILQ_FIRST(&c->touched), *unread;
+	bool is_demand = class == FETCH_DEMAND;
 
-	if (class == FETCH_DEMAND)
-		return ch != NULL ? ch : TAILQ_LAST(&c->untouched, chunk_list);
-	return c->nr_touched > nr_stood_in(c) ? ch : NULL;
+	/* What demand brings is the newest touch itself, soon. */
+	if (oldest != NULL && c->nr_touched + is_demand > nr_stood_in(c))
+		return oldest;
+	if (!is_demand)
+		return NULL;
+	unread = TAILQ_LAST(&c->untouched, chunk_list);
+	return unread != NULL ? unread : oldest;
 }
 
 long lru_end_holds(struct cache *c)

@@ -37,6 +37,7 @@ static void test_demand_evicts_what_was_touched_longest_ago(void **state)
 	chunk_touch(o, 2);
 	assert_int_equal(load(o, 4, FETCH_DEMAND), 0);
 	assert_string_equal(present(&f, o), "0234");
+	chunk_touch(o, 4);
 	assert_int_equal(load(o, 5, FETCH_DEMAND), 0);
 	assert_string_equal(present(&f, o), "0345");
 	assert_int_equal(cache_used(f.cache), 4 * CHUNK);
@@ -72,10 +73,11 @@ static void test_readahead_evicts_only_what_was_touched(void **state)
 	object_use(o);
 	load_all(o, 0, 4, FETCH_READAHEAD);
 	assert_int_equal(fill_begin(o, 4, FETCH_READAHEAD, &fill), -ENOSPC);
-	/* The reader stands in what it touched last. */
+	/* The reader stands in what it touched last, or at the border of the last two. */
 	chunk_touch(o, 0);
-	assert_int_equal(fill_begin(o, 4, FETCH_READAHEAD, &fill), -ENOSPC);
 	chunk_touch(o, 1);
+	assert_int_equal(fill_begin(o, 4, FETCH_READAHEAD, &fill), -ENOSPC);
+	chunk_touch(o, 2);
 	assert_int_equal(load(o, 4, FETCH_READAHEAD), 0);
 	assert_string_equal(present(&f, o), "1234");
 	assert_int_equal(fill_begin(o, 5, FETCH_READAHEAD, &fill), -ENOSPC);
@@ -83,7 +85,38 @@ static void test_readahead_evicts_only_what_was_touched(void **state)
 	fixture_end(&f);
 }
 
-/* A reader passes chunk 0 while it is still arriving, and is in chunk 1 when 0 is whole. */
+/* Brought, and entered by its reader. */
+static void enter(struct object *o, uint32_t chunk)
+{
+	chunk_want(o, chunk, 1, false);
+	assert_int_equal(load(o, chunk, FETCH_DEMAND), 0);
+	chunk_touch(o, chunk);
+}
+
+/* One load instruction reads the last bytes of chunk 5 and the first of chunk 6, in a lazy mapping. */
+static void test_a_reader_on_a_border_has_both_chunks(void **state)
+{
+	struct fixture f;
+	struct object *o;
+	struct fill *fill;
+
+	(void)state;
+	fixture_start(&f, 4 * CHUNK, VERIFY_OFF);
+	o = fixture_object(&f, 8 * CHUNK);
+	object_use(o);
+	load_all(o, 0, 4, FETCH_READAHEAD);
+	enter(o, 5);
+	enter(o, 6);
+	assert_string_equal(present(&f, o), "0156");
+	assert_int_equal(fill_begin(o, 7, FETCH_READAHEAD, &fill), -ENOSPC);
+	/* It goes on: what it has passed makes room, not what it has yet to read. */
+	enter(o, 7);
+	assert_string_equal(present(&f, o), "0167");
+	object_unref(o);
+	fixture_end(&f);
+}
+
+/* A reader passes chunk 0 while it is still arriving, and is in chunk 2 when 0 is whole. */
 static void test_the_order_is_that_of_touches_not_of_arrivals(void **state)
 {
 	struct fixture f;
@@ -98,6 +131,7 @@ static void test_the_order_is_that_of_touches_not_of_arrivals(void **state)
 	assert_int_equal(fill_begin(o, 0, FETCH_READAHEAD, &fill), 0);
 	chunk_touch(o, 0);
 	chunk_touch(o, 1);
+	chunk_touch(o, 2);
 	write_rest(fill, false);
 	assert_int_equal(fill_finish(fill, 0), 0);
 	assert_int_equal(load(o, 4, FETCH_READAHEAD), 0);
@@ -374,6 +408,7 @@ int main(void)
 		cmocka_unit_test(test_demand_evicts_what_was_touched_longest_ago),
 		cmocka_unit_test(test_demand_then_evicts_the_newest_that_nobody_touched),
 		cmocka_unit_test(test_readahead_evicts_only_what_was_touched),
+		cmocka_unit_test(test_a_reader_on_a_border_has_both_chunks),
 		cmocka_unit_test(test_the_order_is_that_of_touches_not_of_arrivals),
 		cmocka_unit_test(test_a_hold_ends_with_the_objects_last_user),
 		cmocka_unit_test(test_who_was_refused_hears_of_room_once),
