@@ -42,6 +42,16 @@ struct stretch {
 	char last[KEYSPACE_KEY]; /* ""; the end of the prefix */
 };
 
+/*
+ * Where one stretch was cut another goes on: the first key that the one left out is the first
+ * that the other found.  In a store with an order of its own, a file system's, it may be
+ * neither's, and all that comes behind it as well.
+ */
+struct seam {
+	char *key;
+	bool is_cut; /* else a stretch begins with it */
+};
+
 struct lister {
 	struct event_base *base;
 	struct worker *home;
@@ -65,6 +75,8 @@ struct lister {
 	unsigned nr_guesses; /* stretches that have found nothing where they were begun */
 	struct keyspace keys;
 	struct stretch *stretches; /* `concurrency` of them */
+	struct seam *seams;
+	size_t nr_seams;
 };
 
 static void cancel_all(struct lister *l)
@@ -78,9 +90,18 @@ static void cancel_all(struct lister *l)
 	l->nr_running = 0;
 }
 
+static void forget_seams(struct lister *l)
+{
+	while (l->nr_seams > 0)
+		free(l->seams[--l->nr_seams].key);
+	free(l->seams);
+	l->seams = NULL;
+}
+
 static void lister_free(struct lister *l)
 {
 	cancel_all(l);
+	forget_seams(l);
 	free(l->stretches);
 	tree_free(l->tree);
 	oss_bucket_unref(l->bucket);
@@ -167,6 +188,7 @@ static int begin_again(struct lister *l)
 	int r;
 
 	cancel_all(l);
+	forget_seams(l);
 	l->concurrency = 1;
 	l->nr_pages = 0;
 	tree_free(l->tree);
@@ -226,15 +248,55 @@ static int divide(struct lister *l)
 	return r;
 }
 
+static int add_seam(struct lister *l, const char *key, bool is_cut)
+{
+	struct seam *more = reallocarray(l->seams, l->nr_seams + 1, sizeof(*more));
+
+	if (more == NULL)
+		return -ENOMEM;
+	l->seams = more;
+	more[l->nr_seams] = (struct seam){ strdup(key), is_cut };
+	return more[l->nr_seams++].key != NULL ? 0 : -ENOMEM;
+}
+
+static int compare_seams(const void *pa, const void *pb)
+{
+	const struct seam *a = pa, *b = pb;
+	int order = strcmp(a->key, b->key);
+
+	return order != 0 ? order : a->is_cut - b->is_cut;
+}
+
+/* Is each key that was left out one that another stretch begins with? */
+static bool seams_fit(struct lister *l)
+{
+	const char *begins = "";
+	size_t i;
+
+	if (l->nr_seams > 1)
+		qsort(l->seams, l->nr_seams, sizeof(*l->seams), compare_seams);
+	for (i = 0; i < l->nr_seams; i++) {
+		if (!l->seams[i].is_cut)
+			begins = l->seams[i].key;
+		else if (strcmp(begins, l->seams[i].key) != 0)
+			return false;
+	}
+	return true;
+}
+
 static int on_page(const struct list_page *page, void *arg)
 {
 	struct stretch *s = arg;
 	struct lister *l = s->lister;
 	const char *first, *last;
-	int r;
+	int r = 0;
 
-	if (page->nr_entries == 0)
-		return 0;
+	if (page->beyond != NULL)
+		r = add_seam(l, page->beyond, true);
+	if (r == 0 && page->nr_entries != 0 && s->nr_pages == 0 && s->is_guess)
+		r = add_seam(l, page->entries[0].key, false);
+	if (r != 0 || page->nr_entries == 0)
+		return r;
 	first = page->entries[0].key;
 	last = page->entries[page->nr_entries - 1].key;
 	if (l->concurrency > 1) {
@@ -346,6 +408,14 @@ static void finish(struct lister *l, const struct oss_result *res)
 		malloc_trim(0); /* pages came from the heaps of all threads */
 }
 
+/* What has come so far cannot be all, or not be trusted to be. */
+static bool is_out_of_order(struct lister *l, const struct oss_result *res)
+{
+	if (l->concurrency == 1)
+		return false;
+	return res->error == -EBADMSG || (res->error == 0 && l->nr_running == 0 && !seams_fit(l));
+}
+
 static void on_done(const struct oss_result *res, void *arg)
 {
 	struct stretch *s = arg;
@@ -354,16 +424,18 @@ static void on_done(const struct oss_result *res, void *arg)
 
 	s->list = NULL;
 	l->nr_running--;
-	if (res->error == -EBADMSG && l->concurrency > 1) {
+	if (res->error == 0)
+		failure.error = divide(l);
+	if (failure.error == 0 && is_out_of_order(l, res)) {
 		log_info("%s: the store does not list in the order of keys: one request at a time",
 			 l->oss_path);
 		failure.error = begin_again(l);
-	} else if (res->error == 0) {
-		failure.error = divide(l);
+		if (failure.error == 0)
+			return;
 	}
 	if (failure.error != 0)
 		finish(l, &failure);
-	else if (res->error != -EBADMSG && (res->error != 0 || l->nr_running == 0))
+	else if (res->error != 0 || l->nr_running == 0)
 		finish(l, res);
 }
 

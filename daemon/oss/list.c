@@ -273,6 +273,7 @@ static void cut_page(const struct oss_list *l, struct list_page *page)
 		else
 			high = mid;
 	}
+	page->beyond = page->entries[low].key;
 	page->nr_entries = low;
 	page->is_truncated = false;
 }

@@ -55,6 +55,8 @@ static int on_page(const struct list_page *page, void *arg)
 	for (i = 0; i < page->nr_prefixes; i++)
 		used += (size_t)snprintf(f->keys + used, sizeof(f->keys) - used, ">%s ",
 					 page->prefixes[i]);
+	if (page->beyond != NULL)
+		snprintf(f->keys + used, sizeof(f->keys) - used, "(%s)", page->beyond);
 	return f->page_error;
 }
 
@@ -149,7 +151,7 @@ static void test_a_stretch_ends_at_its_last_key(void **state)
 	assert_int_equal(oss_list_set_last(l, "g"), 0);
 	lb_run(&f->lb);
 	assert_int_equal(f->res.error, 0);
-	assert_string_equal(f->keys, "b c g ");
+	assert_string_equal(f->keys, "b c g (h)");
 	assert_int_equal(lb_nr_requests(&f->lb), 2);
 }
 

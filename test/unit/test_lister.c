@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -30,10 +31,11 @@ struct oss_list {
 	size_t at;
 	char last[1100];
 	unsigned due;
-	bool is_cancelled;
+	bool in_order, is_cancelled;
 };
 
 static struct store {
+	int (*compare)(const char *a, const char *b); /* its own order */
 	char **keys;
 	size_t nr, cap;
 	struct oss_list *queue, **tail;
@@ -60,7 +62,7 @@ static size_t first_behind(const char *key)
 
 	while (low < high) {
 		mid = (low + high) / 2;
-		if (strcmp(store.keys[mid], key) <= 0)
+		if (store.compare(store.keys[mid], key) <= 0)
 			low = mid + 1;
 		else
 			high = mid;
@@ -80,6 +82,7 @@ int oss_list_start(struct event_base *base, struct http_client *client, struct o
 	assert_non_null(l);
 	l->events = *events;
 	l->arg = arg;
+	l->in_order = conf->in_order;
 	l->at = first_behind(conf->start_after != NULL ? conf->start_after : "");
 	snprintf(l->last, sizeof(l->last), "%s", conf->last != NULL ? conf->last : "");
 	ask(l);
@@ -122,35 +125,47 @@ const char *oss_bucket_name(const struct oss_bucket *b)
 	return "bucket";
 }
 
-/* What a page holds; the keys beyond the last one that is wanted are cut off. */
+static void end(struct oss_list *l, int error)
+{
+	const struct oss_result res = { .error = error,
+					.action = error != 0 ? OSS_FATAL : OSS_DONE };
+
+	l->events.on_done(&res, l->arg);
+	free(l);
+}
+
+/* As the true one: keys that are out of order end it, those beyond the last one are cut off. */
 static void serve(struct oss_list *l)
 {
 	struct list_entry entries[PAGE];
 	struct list_page page = { .entries = entries, .next_token = "on" };
-	struct oss_result fine = { .error = 0 };
+	size_t i, nr = 0;
+	int r;
 
-	while (page.nr_entries < PAGE && l->at < store.nr) {
-		const char *key = store.keys[l->at];
-
-		if (l->last[0] != '\0' && strcmp(key, l->last) > 0)
-			break;
-		entries[page.nr_entries++] = (struct list_entry){
-			.key = key,
-			.key_len = strlen(key),
+	for (; nr < PAGE && l->at < store.nr; l->at++)
+		entries[nr++] = (struct list_entry){
+			.key = store.keys[l->at],
+			.key_len = strlen(store.keys[l->at]),
 			.size = 1,
 			.etag = "0123456789ABCDEF",
 			.type = "Normal",
 		};
-		l->at++;
+	for (i = 1; l->in_order && i < nr; i++)
+		if (strcmp(entries[i - 1].key, entries[i].key) >= 0) {
+			end(l, -EBADMSG);
+			return;
+		}
+	page.is_truncated = l->at < store.nr;
+	while (l->last[0] != '\0' && nr > 0 && strcmp(entries[nr - 1].key, l->last) > 0) {
+		page.beyond = entries[--nr].key;
+		page.is_truncated = false;
 	}
-	page.is_truncated = page.nr_entries == PAGE && l->at < store.nr;
-	assert_int_equal(l->events.on_page(&page, l->arg), 0);
-	if (page.is_truncated) {
+	page.nr_entries = nr;
+	r = l->events.on_page(&page, l->arg);
+	if (r == 0 && page.is_truncated)
 		ask(l);
-		return;
-	}
-	l->events.on_done(&fine, l->arg);
-	free(l);
+	else
+		end(l, r);
 }
 
 static void on_listed(int error, const char *text, struct snapmem *snapshot, void *arg)
@@ -282,7 +297,20 @@ static void put_words(int i)
 
 static int compare(const void *a, const void *b)
 {
-	return strcmp(*(char *const *)a, *(char *const *)b);
+	return store.compare(*(char *const *)a, *(char *const *)b);
+}
+
+static unsigned rank(char c)
+{
+	return c == '/' ? 1 : c == '\0' ? 0 : (unsigned char)c + 1u;
+}
+
+/* As a walk through a file system finds them: all of a directory before what begins with its name. */
+static int compare_paths(const char *a, const char *b)
+{
+	for (; *a != '\0' && *a == *b; a++, b++)
+		;
+	return (int)rank(*a) - (int)rank(*b);
 }
 
 static const struct shape {
@@ -301,15 +329,18 @@ static const struct shape {
 	{ "words", put_words, 1.9, 2.1 },
 };
 
-static void list_shape(const struct shape *shape)
+static void open_store(int (*order)(const char *a, const char *b))
 {
-	double pages = NR_KEYS / PAGE, requests, ticks;
-	size_t i;
-
 	memset(&store, 0, sizeof(store));
 	store.tail = &store.queue;
-	for (i = 0; i < NR_KEYS; i++)
-		shape->put((int)i);
+	store.compare = order;
+}
+
+/* Lists all that was put, finds each key, and forgets the store. */
+static void list_and_check(const char *name)
+{
+	size_t i;
+
 	qsort(store.keys, store.nr, sizeof(*store.keys), compare);
 	list_all();
 	for (i = 0; i < store.nr; i++) {
@@ -318,12 +349,23 @@ static void list_shape(const struct shape *shape)
 			snapshot_lookup(snapmem_view(store.snapshot), 0, path, strlen(path));
 
 		if (entry == SNAPSHOT_NONE)
-			fail_msg("%s: %s is not there", shape->name, path);
+			fail_msg("%s: %s is not there", name, path);
 		free(store.keys[i]);
 	}
 	free(store.keys);
-	assert_int_equal(snapmem_view(store.snapshot)->header->nr_files, NR_KEYS);
+	assert_int_equal(snapmem_view(store.snapshot)->header->nr_files, store.nr);
 	snapmem_unref(store.snapshot);
+}
+
+static void list_shape(const struct shape *shape)
+{
+	double pages = NR_KEYS / PAGE, requests, ticks;
+	size_t i;
+
+	open_store(strcmp);
+	for (i = 0; i < NR_KEYS; i++)
+		shape->put((int)i);
+	list_and_check(shape->name);
 	assert_true(store.most_in_flight <= NR_AT_A_TIME);
 	requests = store.nr_requests / pages;
 	ticks = store.now / (pages / NR_AT_A_TIME);
@@ -341,9 +383,39 @@ static void test_a_listing_of_any_shape_is_divided_well_and_whole(void **state)
 		list_shape(&shapes[i]);
 }
 
+/* A guessed point may fall between a name and its slash: before all of the directory by the bytes,
+ * behind it in the walk.
+ */
+static void test_a_store_that_lists_like_a_file_system_loses_no_key(void **state)
+{
+	static const struct {
+		const char *deep, *flat;
+		int nr_deep, nr_flat;
+	} trees[] = {
+		{ "model-7b_x", "model copy", 6951, 994 },
+		{ "model0", "model copy.5", 2017, 7271 },
+		{ "ckpt-7b copy", "ckpt.bak", 6439, 4629 },
+		{ "a-instruct", "a+x", 5000, 5000 },
+		{ "run", "run-2", 5000, 5000 },
+	};
+	size_t t;
+	int i;
+
+	(void)state;
+	for (t = 0; t < sizeof(trees) / sizeof(trees[0]); t++) {
+		open_store(compare_paths);
+		for (i = 0; i < trees[t].nr_deep; i++)
+			put("%s/sub%d/x%d", trees[t].deep, i % 7, i);
+		for (i = 0; i < trees[t].nr_flat; i++)
+			put("%s/part-%05d.bin", trees[t].flat, i);
+		list_and_check(trees[t].deep);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_store_that_lists_like_a_file_system_loses_no_key),
 		cmocka_unit_test(test_a_listing_of_any_shape_is_divided_well_and_whole),
 	};
 
