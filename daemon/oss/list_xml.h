@@ -32,7 +32,7 @@ struct list_page {
 	size_t nr_entries;
 	const char **prefixes; /* common prefixes, decoded */
 	size_t nr_prefixes;
-	const char *beyond; /* the first key that was left out, see oss_list_set_last(); NULL: none */
+	const char *beyond; /* the first key left out, see oss_list_set_last(); NULL: none */
 	bool is_truncated;
 	const char *next_token; /* NULL: none */
 	const char
