@@ -529,6 +529,17 @@ static int check_sources(const struct settings *s)
 	return 0;
 }
 
+static int check_ca_file(const struct settings *s)
+{
+	char text[TEXT_MAX];
+
+	if (s->network.ca_file[0] == '\0' || access(s->network.ca_file, R_OK) == 0)
+		return 0;
+	snprintf(text, sizeof(text), "network.caFile: %s cannot be read: %s", s->network.ca_file,
+		 strerror(errno));
+	return refuse(text);
+}
+
 static int make_parts(struct daemon *d)
 {
 	struct sessions_conf sessions = {
@@ -561,6 +572,9 @@ static int make_parts(struct daemon *d)
 	if (r != 0)
 		return refuse_error("the cache cannot be made (cache.size)", r);
 	r = mounts_new(d->control, d->cache, &mounts, &d->mounts);
+	if (r == -EINVAL && mounts.tls_ca_file != NULL)
+		return refuse("network.caFile: it holds no certificate; PEM is wanted, text that "
+			      "begins with -----BEGIN CERTIFICATE-----");
 	if (r != 0)
 		return refuse_error("the network workers cannot be made (prefetch.vcpus, "
 				    "network.caFile)",
@@ -613,7 +627,7 @@ static int start(struct daemon *d)
 	};
 	char text[TEXT_MAX];
 
-	if (check_sources(d->boot) != 0)
+	if (check_sources(d->boot) != 0 || check_ca_file(d->boot) != 0)
 		return -1;
 	if (place_claim(&d->place, &wish, text, sizeof(text)) != 0)
 		return refuse(text);
@@ -627,6 +641,10 @@ static int start(struct daemon *d)
 		 d->place.path, (int)getpid(), (unsigned)geteuid(),
 		 d->config_path != NULL ? d->config_path : "all default");
 	(void)sdnotify("READY=1");
+	/* Who starts it by hand need not look for the log to see that it runs. */
+	if (d->logs.log_path[0] != '\0' && isatty(STDERR_FILENO) == 1)
+		fprintf(stderr, "osscd: serves %s, logs to %s; Ctrl-C ends it\n", d->place.path,
+			d->logs.log_path);
 	return 0;
 }
 

@@ -341,7 +341,12 @@ static const char *remedy(const struct lister *l, const struct oss_result *res)
 	case -ETIMEDOUT:
 		return l->has_sources ? "; check OSS_ENDPOINT, and that HTTP_SOURCE_IP has a way "
 					"to it"
-				      : "; check OSS_ENDPOINT";
+				      : "; check OSS_ENDPOINT (https unless http:// is written)";
+	case -EIO:
+	case -EPROTO:
+	case -ECONNRESET:
+		return l->nr_pages == 0 ? "; check OSS_ENDPOINT (https unless http:// is written)"
+					: "";
 	case -EACCES:
 		return "; check OSS_ENDPOINT, and network.caFile in the daemon's configuration";
 	}

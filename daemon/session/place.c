@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LOG_MODULE "socket"
@@ -19,6 +20,8 @@
 
 #define BACKLOG	   128
 #define LOCK_TRIES 16
+#define ENDING_MS  30000 /* a full cache is given back to the kernel in that time */
+#define LOOK_MS	   50
 
 static bool is_set(const char *s)
 {
@@ -184,14 +187,40 @@ err_close:
 	return r;
 }
 
+static bool listens(const char *path)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	bool is_heard;
+
+	static_assert(sizeof(addr.sun_path) == PLACE_PATH_MAX, "same bound");
+	memcpy(addr.sun_path, path, sizeof(addr.sun_path));
+	/* EAGAIN: so many wait to be served. */
+	is_heard = fd == -1 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0 ||
+		   errno == EAGAIN;
+	if (fd != -1)
+		close(fd);
+	return is_heard;
+}
+
+/* One that holds the place but does not listen is about to begin, or to end: with a large cache
+ * that takes seconds, and who restarts it need not know. */
 static int lock(struct place *p, char *err, size_t err_len)
 {
-	int i, r = -EAGAIN;
+	const struct timespec pause = { .tv_nsec = LOOK_MS * 1000000 };
+	int tries = 0, waited_ms, r;
 
-	for (i = 0; i < LOCK_TRIES && r == -EAGAIN; i++)
-		r = lock_once(p, err, err_len);
-	if (r == -EAGAIN)
-		return fail(-EBUSY, err, err_len, "%s keeps being removed by others", p->lock_path);
+	for (waited_ms = 0; waited_ms < ENDING_MS; waited_ms += LOOK_MS) {
+		do
+			r = lock_once(p, err, err_len);
+		while (r == -EAGAIN && ++tries < LOCK_TRIES);
+		if (r == -EAGAIN)
+			return fail(-EBUSY, err, err_len, "%s keeps being removed by others",
+				    p->lock_path);
+		if (r != -EADDRINUSE || listens(p->path))
+			return r;
+		nanosleep(&pause, NULL);
+	}
 	return r;
 }
 

@@ -27,6 +27,7 @@ struct cmd {
 	const char *summary;
 	const char *help; /* the rest of `ossc NAME --help` */
 	int (*run)(int argc, char **argv);
+	bool starts_none; /* works with the daemon that is there */
 };
 
 extern const struct cmd cmd_cat, cmd_doctor, cmd_get, cmd_ls, cmd_mount, cmd_prefetch, cmd_progress,

@@ -79,6 +79,8 @@ static int run(int argc, char **argv)
 			l.is_long = true;
 		else if (opt == 'R')
 			flags |= OSSC_LIST_RECURSIVE;
+		else if (optopt == '-')
+			return fail_usage(&cmd_ls, "ls: unknown option %s", argv[optind]);
 		else
 			return fail_usage(&cmd_ls, "ls: unknown option -%c", optopt);
 	}

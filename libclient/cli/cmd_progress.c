@@ -7,6 +7,7 @@
 #include "libclient/cli/download.h"
 
 #include <errno.h>
+#include <libgen.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -22,7 +23,7 @@
 #include <unistd.h>
 
 #define LOOK_MS	       500
-#define LOOK_SOON_MS   100 /* the end is near */
+#define LOOK_SOON_MS   100 /* the end is near, or more lines are wanted */
 #define LINE_SECONDS   10  /* between two lines where there is no terminal */
 #define IDLE_SECONDS   300 /* nothing is downloaded: so long is waited for it to begin */
 #define SILENT_SECONDS 60  /* no daemon answers */
@@ -38,21 +39,40 @@ struct teller {
 	struct download download;
 	bool has_run; /* it was seen to run */
 	bool drawn;   /* the live line is on the terminal */
-	double begun, said;
+	double begun, ran, said;
 };
 
 /* ---- whose standard error it is ---------------------------------------------------------- */
 
-/* Only one process of a user tells of one mount; its end frees the name. */
+static uint64_t hash_file(uint64_t hash, const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) == -1)
+		return hash;
+	hash = ossc_crc64(hash, &st.st_dev, sizeof(st.st_dev));
+	return ossc_crc64(hash, &st.st_ino, sizeof(st.st_ino));
+}
+
+/*
+ * Only one process of a user tells of one mount; its end frees the name.  Containers may share the
+ * network that the name belongs to: the folder of its socket tells a daemon from others at the same
+ * path, the processes' namespace whose standard error it is.
+ */
 static bool is_first_teller(const char *oss_path)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	const char *socket_path = getenv("OSSC_SOCKET");
 	uint64_t hash = ossc_crc64(0, oss_path, strlen(oss_path));
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), len;
+	char folder[PATH_MAX];
 
-	if (socket_path != NULL)
+	if (socket_path != NULL) {
 		hash = ossc_crc64(hash, socket_path, strlen(socket_path));
+		snprintf(folder, sizeof(folder), "%s", socket_path);
+		hash = hash_file(hash, dirname(folder));
+	}
+	hash = hash_file(hash, "/proc/self/ns/pid");
 	len = snprintf(a.sun_path + 1, sizeof(a.sun_path) - 1, "ossc-progress/%u/%016llx",
 		       (unsigned)geteuid(), (unsigned long long)hash);
 	return fd == -1 ||
@@ -149,7 +169,7 @@ static void tell_end(struct teller *t)
 	char text[DOWNLOAD_TEXT];
 
 	clear(t);
-	if (!t->has_run || (t->is_terminal && is_in_background()))
+	if (t->is_terminal && is_in_background())
 		return;
 	download_say_end(&t->download, text);
 	say(text);
@@ -162,6 +182,7 @@ static bool look(struct teller *t, bool is_over)
 {
 	double now = now_seconds();
 	struct download *d = &t->download;
+	bool is_gone;
 	char *json;
 
 	if (ossc_status(t->conn, &json) != 0) {
@@ -170,20 +191,25 @@ static bool look(struct teller *t, bool is_over)
 	}
 	download_look(d, json, t->oss_path, now);
 	free(json);
-	if (download_is_running(d) || d->listing) {
-		t->has_run |= download_is_running(d);
+	if (download_is_running(d)) {
+		t->has_run = true;
+		t->ran = now;
+	}
+	/* A mount that a program has goes with its daemon, and comes again with another. */
+	is_gone = t->has_run && d->state[0] == '\0' && t->of == 0;
+	if (is_gone || (download_is_over(d) && (t->has_run || t->of == 0))) {
+		tell_end(t);
+		return false;
+	}
+	/* Who asks by hand sees what it waits for; a program's user only what is under way. */
+	if (download_is_running(d) || d->listing || t->of == 0) {
 		if (!is_over)
 			tell(t, now);
 		return true;
 	}
-	if (t->has_run) {
-		tell_end(t);
-		return false;
-	}
 	clear(t);
 	/* What a primary asks for begins with the first file that it opens. */
-	return now - t->begun < IDLE_SECONDS && strcmp(d->state, "done") != 0 &&
-	       strcmp(d->state, "stopped") != 0;
+	return now - t->ran < IDLE_SECONDS && !download_is_over(d);
 }
 
 /* True: the program has ended. */
@@ -194,21 +220,24 @@ static bool rest(const struct teller *t, int ms)
 	return poll(&p, 1, ms) == 1;
 }
 
-static int pause_ms(const struct download *d)
+static int pause_ms(const struct teller *t)
 {
+	const struct download *d = &t->download;
 	double left = d->rate > 0 ? (double)(d->total - d->bytes) / d->rate : 1e9;
 
-	return d->total > d->bytes && left < 1.0 ? LOOK_SOON_MS : LOOK_MS;
+	if (t->every * 1000 < LOOK_MS || (d->total > d->bytes && left < 1.0))
+		return LOOK_SOON_MS;
+	return LOOK_MS;
 }
 
 static void follow(struct teller *t)
 {
 	bool is_over = false;
 
-	t->begun = t->said = now_seconds();
+	t->begun = t->ran = t->said = now_seconds();
 	/* When the program has ended one look more: its last bytes may have been the last of all. */
 	while (look(t, is_over) && !is_over) {
-		is_over = rest(t, pause_ms(&t->download));
+		is_over = rest(t, pause_ms(t));
 		if (is_over || !has_moved_on(t))
 			continue;
 		is_over = rest(t, 0); /* or that was its end */
@@ -240,11 +269,11 @@ static bool read_every(double *ret)
 	if (text == NULL || text[0] == '\0')
 		return true;
 	if (strcmp(text, "off") == 0)
-		return false;
+		return false; /* said by hand it is wanted all the same */
 	n = strtod(text, &end);
-	if (*end == '\0' && n >= 0)
+	if (*end == '\0' && n > 0)
 		*ret = n;
-	return *ret > 0;
+	return *end != '\0' || n != 0;
 }
 
 static int start(struct teller *t)
@@ -289,8 +318,10 @@ static int run(int argc, char **argv)
 	if (!read_every(&t.every) && t.of != 0)
 		return EXIT_DONE;
 	code = start(&t);
-	if (code == EXIT_DONE)
+	if (code == EXIT_DONE) {
 		follow(&t);
+		code = download_is_whole(&t.download) ? EXIT_DONE : EXIT_FAILED;
+	}
 	ossc_disconnect(t.conn);
 	if (t.of != 0)
 		end_unseen(&t);
@@ -305,4 +336,5 @@ const struct cmd cmd_progress = {
 		"many as OSSC_PROGRESS says; one line at the end.\n"
 		"  --of PID  end with that process; silent where another tells of the same\n",
 	.run = run,
+	.starts_none = true,
 };

@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #define WATCH_SECONDS	 2
+#define WATCH_LEAST	 0.1
+#define WATCH_MOST	 86400
 #define OTHER_COLUMNS	 72 /* of a table, behind its first column */
 #define NAME_WIDTH_LEAST 14
 
@@ -149,9 +151,12 @@ static void say_gone(struct ossc *conn, bool as_json, const struct screen *scree
 	fflush(stdout);
 }
 
-static int watch(struct ossc *conn, bool as_json)
+static int watch(struct ossc *conn, bool as_json, double seconds)
 {
-	const struct timespec pause = { .tv_sec = WATCH_SECONDS };
+	const struct timespec pause = {
+		.tv_sec = (time_t)seconds,
+		.tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9),
+	};
 	char *json, *before = NULL;
 	struct screen screen;
 	int code = EXIT_DONE;
@@ -190,32 +195,43 @@ static int watch(struct ossc *conn, bool as_json)
 
 static int run(int argc, char **argv)
 {
-	bool as_json = false, again = false;
+	double seconds = 0; /* between two looks; 0: one look */
+	bool as_json = false;
+	char *end;
 	struct ossc *conn;
 	int i, code;
 
 	for (i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--json") == 0)
+		if (strcmp(argv[i], "--json") == 0) {
 			as_json = true;
-		else if (strcmp(argv[i], "--watch") == 0)
-			again = true;
-		else
+		} else if (strcmp(argv[i], "--watch") == 0) {
+			seconds = WATCH_SECONDS;
+		} else if (strncmp(argv[i], "--watch=", 8) == 0) {
+			seconds = strtod(argv[i] + 8, &end);
+			if (*end != '\0' || !(seconds >= WATCH_LEAST && seconds <= WATCH_MOST))
+				return fail_usage(&cmd_status,
+						  "status: %s: seconds are wanted, at least 0.1",
+						  argv[i]);
+		} else {
 			return fail_usage(&cmd_status, "status: unknown argument %s", argv[i]);
+		}
 	}
 	/* Asking how a daemon is starts none. */
 	code = target_connect(&conn, OSSC_NO_START);
 	if (code != EXIT_DONE)
 		return code;
-	code = again ? watch(conn, as_json) : print_once(conn, as_json);
+	code = seconds > 0 ? watch(conn, as_json, seconds) : print_once(conn, as_json);
 	ossc_disconnect(conn);
 	return code;
 }
 
 const struct cmd cmd_status = {
 	.name = "status",
-	.synopsis = "[--json] [--watch]",
+	.synopsis = "[--json] [--watch[=SECONDS]]",
 	.summary = "what the daemon does: cache, mounts, files, source addresses, clients",
 	.help = "  --json   as JSON\n"
-		"  --watch  again every two seconds, with rates, until interrupted\n",
+		"  --watch  again every two seconds, or as many as are given, with rates, until\n"
+		"           interrupted\n",
 	.run = run,
+	.starts_none = true,
 };

@@ -45,7 +45,9 @@ static int run(int argc, char **argv)
 		if (r != 0)
 			code = target_fail(&t, oss_path, r);
 		else
-			printf("%s is forgotten when its last reader ends\n", oss_path);
+			printf("%s is kept no longer: it goes expireTimeSec after its last "
+			       "reader\n",
+			       oss_path);
 	}
 	target_close(&t);
 	return code;
@@ -55,6 +57,8 @@ const struct cmd cmd_umount = {
 	.name = "umount",
 	.synopsis = "[oss://BUCKET/PREFIX/]",
 	.summary = "let the daemon forget a mount that it keeps",
-	.help = "Programs that use the mount go on; it ends when the last of them does.\n",
+	.help = "Programs that use the mount go on.  It ends, and its download with it, when the\n"
+		"last of them has ended and expireTimeSec (120) has passed.\n",
 	.run = run,
+	.starts_none = true,
 };

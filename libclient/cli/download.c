@@ -58,6 +58,11 @@ void download_look(struct download *d, const char *json, const char *oss_path, d
 	uint64_t before = d->bytes, throttled;
 
 	json_text(json_find(download, "state"), d->state, sizeof(d->state));
+	if (m == NULL) {
+		d->listing = false;
+		d->looked = now;
+		return;
+	}
 	d->listing =
 		json_is_true(json_find(m, "listing")) && json_number(json_find(m, "files")) == 0;
 	d->cache_full = json_is_true(json_find(json, "cache.wants_touch"));
@@ -80,6 +85,28 @@ void download_look(struct download *d, const char *json, const char *oss_path, d
 bool download_is_running(const struct download *d)
 {
 	return strcmp(d->state, "running") == 0;
+}
+
+bool download_is_over(const struct download *d)
+{
+	return strcmp(d->state, "done") == 0 || strcmp(d->state, "stopped") == 0;
+}
+
+bool download_is_whole(const struct download *d)
+{
+	return strcmp(d->state, "done") == 0 && d->failed == 0;
+}
+
+/* What it waits for before it begins. */
+static const char *say_not_begun(const struct download *d)
+{
+	if (d->listing)
+		return "waits for the store's listing";
+	if (d->state[0] == '\0')
+		return "waits for a program that reads it";
+	if (strcmp(d->state, "off") == 0)
+		return "nothing is downloaded ahead: files come as they are read";
+	return "waits for the first file to be opened";
 }
 
 /* In powers of ten, as networks are sold. */
@@ -120,8 +147,8 @@ void download_say(const struct download *d, double now, char text[DOWNLOAD_TEXT]
 	char bytes[32], total[32], rate[32], left[48] = "", wait[96];
 	char seconds[32];
 
-	if (d->listing) {
-		snprintf(text, DOWNLOAD_TEXT, "waits for the store's listing");
+	if (d->listing || !download_is_running(d)) {
+		snprintf(text, DOWNLOAD_TEXT, "%s", say_not_begun(d));
 		return;
 	}
 	say_bytes(d->bytes, "", bytes);
@@ -146,6 +173,8 @@ void download_say_end(const struct download *d, char text[DOWNLOAD_TEXT])
 			 (unsigned long long)d->failed, d->failed == 1 ? "" : "s");
 	else if (strcmp(d->state, "stopped") == 0)
 		snprintf(more, sizeof(more), "; it stopped there, the daemon's log says why");
+	else if (d->state[0] == '\0')
+		snprintf(more, sizeof(more), "; the mount is gone");
 	snprintf(text, DOWNLOAD_TEXT, "%s in %.1f s, %.2f GB/s, %llu request%s, %llu retr%s%s",
 		 bytes, seconds, (double)d->bytes / 1e9 / seconds, (unsigned long long)d->requests,
 		 d->requests == 1 ? "" : "s", (unsigned long long)d->retries,

@@ -24,9 +24,14 @@ struct download {
 	double slowed;	      /* when there was one more; 0: never */
 };
 
-/* Take what the JSON says of the mount oss_path of this user, at `now` seconds. */
+/*
+ * Take what the JSON says of the mount oss_path of this user, at `now` seconds.  Of a mount that is
+ * gone the figures stay.
+ */
 void download_look(struct download *d, const char *json, const char *oss_path, double now);
 bool download_is_running(const struct download *d);
+bool download_is_over(const struct download *d);
+bool download_is_whole(const struct download *d); /* over, and nothing is missing */
 /* "1.2 of 140.0 GB, 2.0 GB/s, 1 min 9 s left; waits for ..." */
 void download_say(const struct download *d, double now, char text[DOWNLOAD_TEXT]);
 /* "140.0 GB in 70.1 s, 2.00 GB/s, 16690 requests, 0 retries" */

@@ -21,7 +21,10 @@ static const char environment_help[] =
 	"Environment: OSS_PATH, OSS_ENDPOINT, OSS_REGION, OSS_ACCESS_KEY_ID,\n"
 	"OSS_ACCESS_KEY_SECRET, OSS_SESSION_TOKEN, HTTP_SOURCE_IP, MODEL_DIR;\n"
 	"OSSC_SOCKET, OSSC_DAEMON and OSSC_CONFIG name the daemon's socket, program\n"
-	"and configuration.  Where no daemon listens, one is started for this user.\n";
+	"and configuration.\n";
+
+static const char start_help[] = "Where no daemon listens, one is started for this user.\n";
+static const char no_start_help[] = "It starts no daemon.\n";
 
 static void say(FILE *out, const char *prefix, const char *fmt, va_list ap, const char *suffix)
 {
@@ -98,6 +101,7 @@ static int print_help(FILE *out)
 	fputs("\n  ossc COMMAND --help says more; ossc --version\n", out);
 	fputs(path_help, out);
 	fputs(environment_help, out);
+	fputs(start_help, out);
 	return out == stdout ? EXIT_DONE : EXIT_USAGE;
 }
 
@@ -110,6 +114,7 @@ static int print_command_help(const struct cmd *cmd)
 	if (strstr(cmd->synopsis, "PATH") != NULL || strstr(cmd->synopsis, "SRC") != NULL)
 		fputs(path_help, stdout);
 	fputs(environment_help, stdout);
+	fputs(cmd->starts_none ? no_start_help : start_help, stdout);
 	return EXIT_DONE;
 }
 

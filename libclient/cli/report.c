@@ -79,6 +79,8 @@ static void print_head(const struct report *r)
 		human_seconds(number(json, "daemon.uptime_ms") / 1000, buf[0]));
 	fprintf(r->out, "socket    %s\n",
 		json_text(json_find(json, "daemon.socket"), text, sizeof(text)));
+	json_text(json_find(json, "daemon.log"), text, sizeof(text));
+	fprintf(r->out, "log       %s\n", text[0] != '\0' ? text : "its standard error");
 	fprintf(r->out, "cache     %s of %s used, %s pinned, %" PRIu64 " objects%s\n",
 		bytes(json, "cache.used", buf[0]), bytes(json, "cache.size", buf[1]),
 		bytes(json, "cache.pinned", buf[2]), number(json, "cache.objects"),
@@ -109,6 +111,8 @@ static void print_mount(const struct report *r, const char *m)
 
 	print_name(r, json_text(json_find(m, "oss_path"), text, sizeof(text)));
 	json_text(json_find(m, "prefetch"), text, sizeof(text));
+	if (strcmp(text, "waiting") == 0)
+		snprintf(text, sizeof(text), "waits for an open");
 	fprintf(r->out, " %8" PRIu64 " %10s %10s %12s %7" PRIu64 "  %s", number(m, "files"),
 		bytes(m, "bytes", buf[0]), bytes(m, "cached_bytes", buf[1]),
 		rate(r, m, before, "received", buf[2]), number(m, "sessions"),

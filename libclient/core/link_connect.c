@@ -318,7 +318,8 @@ static int start_daemon(struct link *l, struct text *why)
 	if (r != 0) {
 		text_adds(why, "no private directory for the daemon's socket: ");
 		text_adds(why, path);
-		text_adds(why, " is in a directory that belongs to somebody else; set OSSC_SOCKET");
+		text_adds(why, " is in a directory that belongs to somebody else, or that others "
+			       "may write in; set OSSC_SOCKET");
 		return r;
 	}
 	r = spawn_start(&l->locations, path, &s, why);

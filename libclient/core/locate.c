@@ -153,6 +153,13 @@ bool locate_is_private(const char *socket_path)
 	return (st.st_mode & (S_IWGRP | S_IWOTH)) == 0 || (st.st_mode & S_ISVTX) != 0;
 }
 
+static bool is_directory(const char *dir)
+{
+	struct stat st;
+
+	return sys_fstatat(AT_FDCWD, dir, &st, 0) == 0 && S_ISDIR(st.st_mode);
+}
+
 static bool is_own_directory(const char *dir)
 {
 	struct stat st;
@@ -168,9 +175,10 @@ int locate_own_socket(const struct locations *p, char buf[LOCATE_PATH_MAX])
 	unsigned i;
 
 	for (i = 0; locate_socket(p, i, buf) == 0; i++) {
-		if (p->socket != NULL)
-			return 0; /* the daemon says what is wrong with its directory */
 		directory_of(buf, dir, sizeof(dir));
+		/* The daemon makes it, or says what is wrong; what secondaries refuse is not begun. */
+		if (p->socket != NULL)
+			return is_directory(dir) && !locate_is_private(buf) ? -EACCES : 0;
 		sys_mkdirat(AT_FDCWD, dir, sys_geteuid() == 0 && i == 0 ? 0755 : 0700);
 		if (is_own_directory(dir))
 			return 0;

@@ -29,7 +29,7 @@ void locate_fini(struct locations *p);
 
 /* Candidate i in the order of trying: 0, or -ENOENT when there are no more. */
 int locate_socket(const struct locations *p, unsigned i, char buf[LOCATE_PATH_MAX]);
-/* Where a daemon of our own should listen; makes the directory. -EACCES: it is somebody else's. */
+/* Where a daemon of our own should listen; makes the directory. -EACCES: others may write there. */
 int locate_own_socket(const struct locations *p, char buf[LOCATE_PATH_MAX]);
 /*
  * May what listens there be trusted as far as the directory tells?  It belongs to

@@ -128,7 +128,8 @@ static int find_program(const struct locations *p, char *buf, size_t cap, struct
 	if (p->program != NULL) {
 		text_adds(why, "OSSC_DAEMON=");
 		text_adds(why, p->program);
-		text_adds(why, " is not a program by an absolute path: correct it or unset it");
+		text_adds(why, " names no program (an absolute path is wanted): correct it or "
+			       "unset it");
 	} else {
 		text_adds(why,
 			  "no daemon is running and the program osscd was not found beside the "

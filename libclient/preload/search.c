@@ -87,18 +87,37 @@ static int open_above(const struct search *w)
 	return sys_openat(w->dirfd, w->above, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
 }
 
+/* While MODEL_DIR is not there, what leads to it ends in a directory above: only the text tells. */
+static void look_at_unmade(struct spot *s, struct search *w, int fd, const char *rest)
+{
+	ssize_t n = skeleton_name(fd, w->buf, sizeof(w->buf));
+	size_t len = mem_len(rest);
+	const char *base;
+
+	if (n <= 0 || (size_t)n + 1 + len >= sizeof(w->buf))
+		return;
+	if (n > 1) /* not the root */
+		w->buf[n++] = '/';
+	mem_copy(w->buf + n, rest, len + 1);
+	if (paths_rest(w->buf, &base))
+		paths_walk(s, "", base);
+}
+
 /* Does it lie below MODEL_DIR?  Then what is below it there is known to the tree. */
 static void look_above(struct spot *s, struct search *w, const struct stat *st, const char *rest)
 {
 	const char *base;
+	size_t len;
 	int fd;
 
-	if (!skeleton_is_on(st->st_dev) || search_is_outside(st))
+	if (skeleton_real(&len) != NULL && (!skeleton_is_on(st->st_dev) || search_is_outside(st)))
 		return;
 	fd = open_above(w);
 	if (fd < 0)
 		return;
-	if (skeleton_rest(fd, w->buf, sizeof(w->buf), &base))
+	if (skeleton_real(&len) == NULL)
+		look_at_unmade(s, w, fd, rest);
+	else if (skeleton_rest(fd, w->buf, sizeof(w->buf), &base))
 		paths_walk(s, base, rest);
 	else
 		search_note_outside(st);
@@ -155,7 +174,9 @@ static bool is_open(const struct spot *s)
 static bool search_once(struct spot *s, struct search *w)
 {
 	const char *rest;
+	bool was_there;
 	struct stat st;
+	size_t len;
 
 	if (w->path[0] == '/' && paths_rest(w->path, &rest)) {
 		paths_walk(s, "", rest);
@@ -166,9 +187,12 @@ static bool search_once(struct spot *s, struct search *w)
 	}
 	if (find_above(w, &rest, &st) != 0)
 		return true;
+	was_there = skeleton_real(&len) != NULL;
 	look_above(s, w, &st, rest);
 	if (!is_open(s))
 		return true;
+	if (!was_there && skeleton_real(&len) != NULL)
+		return false;
 	return !made_for_climbing(s) && !follow(w, rest, (s->flags & PATHS_NOFOLLOW) == 0);
 }
 

@@ -301,6 +301,10 @@ def on_a_terminal(argv, env, stream):
             seen.extend(piece)
         return seen.decode(errors="replace")
 
+    def resize(columns):
+        fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+
+    read.resize = resize
     try:
         yield p, read
     finally:

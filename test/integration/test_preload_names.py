@@ -207,6 +207,29 @@ def test_a_walk_that_starts_above_model_dir_or_comes_by_a_link_sees_it(walk, wor
         assert sorted(linked.stdout.splitlines()) == sorted(bare.stdout.splitlines())
 
 
+READ_ALL = """
+import os, sys
+way, make = sys.argv[1:]
+if make == "later":
+    os.symlink(os.environ["MODEL_DIR"], "alias")  # by this program, when its library has long begun
+fd = os.open(".", os.O_PATH)
+print(os.stat(f"{way}/f").st_size, open(f"{way}/d/g").read(), sorted(os.listdir(way)), os.listdir(f"{way}/d"),
+      os.fdopen(os.open(f"{way}/f", os.O_RDONLY, dir_fd=fd)).read(), os.path.realpath(f"{way}/d/g"))
+"""
+
+
+@pytest.mark.parametrize("way,make", [("model", "-"), ("./model", "-"), ("x/../model", "-"), ("model/d/..", "-"),
+                                      ("alias", "before"), ("alias", "later")])
+def test_a_model_dir_that_nobody_made_is_found_by_relative_names_and_links(way, make, world):
+    m = world.mount("s/")
+    (m.dir.parent / "x").mkdir(parents=True)
+    if make == "before":
+        (m.dir.parent / "alias").symlink_to(m.dir)
+    out = m.run(sys.executable, "-c", READ_ALL, way, make, cwd=m.dir.parent)
+    assert (out.returncode, out.stderr) == (0, b""), out
+    assert out.stdout.decode().split("\n", 1) == ["2 g", f" ['d', 'f'] ['g'] f\n {m.dir}/d/g\n"], out
+
+
 # ---- matching and reading ---------------------------------------------------------------------------------------
 
 GLOBS = [("*",), ("*.json", "assets/*", "*/none*"), ("a*/g*/*0*",), ("config.json", "none", "[ct]*.json"),

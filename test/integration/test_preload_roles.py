@@ -57,6 +57,16 @@ def test_ten_primaries_at_once_have_one_daemon(node):
     wait_until(lambda: len(daemons(node)) == 1, "more than one daemon")
 
 
+def test_no_daemon_is_started_where_others_may_write(node):
+    node.dir.chmod(0o777)
+    for argv, preload in (["cat", node.path("text")], True), ([BUILD / "ossc", "ls"], False):
+        out = node.run(*argv, preload=preload)
+        assert out.returncode == 1 and out.stdout == b"" and b"others may write in" in out.stderr, out
+    node.dir.chmod(0o700)
+    assert daemons(node) == [] and not node.socket.exists()
+    assert node.run("cat", node.path("text")).returncode == 0
+
+
 def test_a_secondary_that_comes_first_waits_for_the_primary(node):
     """Also for the daemon, which only the primary starts."""
     with holder(node, 2, OSSC_WAIT_SEC="60") as second:

@@ -92,6 +92,17 @@ def test_on_a_terminal_one_line_is_redrawn_and_cleared(d, store, tmp_path):
         assert (line == "" or re.fullmatch(LIVE, line)) and len(line) < 100, shown
 
 
+def test_a_terminal_that_is_resized_gets_lines_of_its_new_width(d):
+    with on_a_terminal(["cat", d.path("a.bin")], d.preload(OSSC_PROGRESS="0.1"), "stderr") as (p, read):
+        def last(text):
+            return text.split("\r\x1b[K")[-2 if text.count("\r\x1b[K") > 1 else -1]
+        read(lambda text: len(last(text)) > 40, timeout=60)
+        read.resize(30)
+        read(lambda text: last(text).startswith("oss-connector: ") and len(last(text)) == 29, timeout=60)
+        read.resize(100)
+        read(lambda text: len(last(text)) > 40, timeout=60)
+
+
 def test_it_can_be_turned_off_and_needs_a_standard_error(d, store):
     cat = ["cat", d.path("a.bin")]
     closed = ["sh", "-c", 'exec 2>&-; exec cat "$0"', d.path("a.bin")]
@@ -114,6 +125,17 @@ def test_of_several_programs_and_their_children_one_tells(d, store):
         let_go(store)
         read_to_end(*(p for p in running if p.stderr in readable))
         assert [p.communicate(timeout=60)[1] for p in running] == [b""] * 3
+
+
+def test_daemons_at_one_path_are_told_of_each(d, start_daemon, store, tmp_path):
+    """As in two containers on one network, each with a folder of its own at the same place."""
+    other, place = start_daemon(CONF, prefix="m/"), tmp_path / "run"
+    with contextlib.ExitStack() as stack:
+        for one in d, other:
+            place.unlink(missing_ok=True)
+            place.symlink_to(one.dir)
+            env = one.preload(OSSC_PROGRESS="0.1", OSSC_SOCKET=str(place / "osscd.sock"))
+            assert re.fullmatch(LIVE, read_line(stack.enter_context(program(["cat", one.path("a.bin")], env))).rstrip("\n"))
 
 
 CHILDREN = """
@@ -196,6 +218,36 @@ def wait_for_line(p, words, timeout=60):
         seen.append(read_line(p))
 
 
+def test_it_says_that_the_listing_is_waited_for(d, store):
+    store.fault("LIST models", "stall_at", at=0)
+    with program([BUILD / "ossc", "ls"], d.env()), follow(d) as p:
+        wait_for_line(p, "waits for the store's listing")
+
+
+def test_by_hand_it_waits_for_what_has_not_begun_and_tells_of_what_is_over(d, store):
+    with follow(d) as p:
+        wait_for_line(p, "waits for a program that reads it")
+        assert d.ossc("mount").returncode == 0
+        wait_for_line(p, "of 67.1 MB")
+        let_go(store)
+        *_, end = p.stderr.read().decode().splitlines()
+        assert re.fullmatch(END, end) and p.wait(60) == 0
+    again = d.ossc("progress")
+    assert again.stderr.decode() == end + "\n" and again.returncode == 0
+
+
+def test_it_goes_on_with_the_daemon_that_the_program_starts_when_one_dies(d, store):
+    with contextlib.ExitStack() as stack:
+        p = stack.enter_context(program([sys.executable, "-c", READS, d.path("a.bin"), "/dev/stdin"],
+                                        d.preload(OSSC_PROGRESS="0.1")))
+        read_line(p)
+        stack.callback(d.stop_spawned)
+        d.kill()
+        let_go(store)
+        read_to_end(p)
+        assert p.communicate(timeout=60)[1] == b"" and p.returncode == 0
+
+
 @pytest.mark.parametrize("trouble,words", [
     (lambda store: store.fault("GET models/*", "stall_at", at=0), "waits for the first bytes"),
     (lambda store: store.fault("GET models/*", "status", status=503), "asks again: the store answered 503"),
@@ -209,9 +261,13 @@ def test_it_says_what_is_waited_for(trouble, words, d, store):
         wait_for_line(p, words)
 
 
-def test_it_says_that_the_cache_is_full(start_daemon, store):
+def test_of_more_than_the_cache_holds_it_waits_for_an_open_and_then_for_readers(start_daemon, store):
     store.synth("models/m/a.bin", SIZE)
     d = start_daemon({**CONF, "cache": {"chunkSize": "1MiB", "size": "16MiB"}}, prefix="m/")
+    with follow(d) as p:
+        assert d.ossc("mount").returncode == 0
+        wait_for_line(p, "waits for the first file to be opened")
+    assert b"waits for an open" in d.ossc("status").stdout
     with program(["sh", "-c", 'read x < "$0"; read wait', d.path("a.bin")], d.preload()):
         with follow(d) as p:
             wait_for_line(p, "the cache is full: waits for readers")
@@ -241,7 +297,7 @@ def test_by_hand_without_a_daemon_or_with_wrong_arguments(store):
 
 def test_watch_shows_rates_files_and_clients_on_any_width(d):
     with program(["cat", d.path("a.bin")], d.preload(HTTP_SOURCE_IP="127.0.0.2,127.0.0.3")):
-        argv = [BUILD / "ossc", "status", "--watch"]
+        argv = [BUILD / "ossc", "status", "--watch=0.1"]
         with on_a_terminal(argv, d.env(), "stdout") as (p, read):
             shown = read(lambda text: text.count("\x1b[H") >= 3 and "a.bin" in text, timeout=60)
             p.send_signal(signal.SIGINT)
@@ -253,7 +309,7 @@ def test_watch_shows_rates_files_and_clients_on_any_width(d):
 
 
 def test_watch_waits_for_a_daemon_that_went(d):
-    with program([BUILD / "ossc", "status", "--watch"], d.env(), stdout=subprocess.PIPE) as p:
+    with program([BUILD / "ossc", "status", "--watch=0.1"], d.env(), stdout=subprocess.PIPE) as p:
         def until(word):
             for line in p.stdout:
                 if word in line.decode():

@@ -1,6 +1,8 @@
 /* The socket's place: whose directory, one daemon, stale files; and clients that connect there. */
 #include "test/unit/session_fixture.h"
 
+#include <pthread.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
@@ -8,7 +10,7 @@
 
 struct where {
 	char dir[64], path[96], lock[112];
-	struct place place;
+	struct place place, second;
 	char err[512];
 };
 
@@ -72,13 +74,64 @@ static void test_a_second_daemon_is_told_who_serves(void **state)
 	struct where *w = *state;
 	struct place second;
 	char said[256];
+	int fd;
 
 	assert_int_equal(claim(w, &w->place, w->path), 0);
+	fd = place_listen(&w->place, 0600, w->err, sizeof(w->err));
+	assert_true(fd >= 0);
 	assert_int_equal(claim(w, &second, w->path), -EADDRINUSE);
 	snprintf(said, sizeof(said), "another osscd (pid %d) serves %s", (int)getpid(), w->path);
 	assert_string_equal(w->err, said);
+	close(fd);
 	place_release(&w->place);
 	assert_int_equal(claim(w, &w->place, w->path), 0);
+}
+
+static void *claim_second(void *arg)
+{
+	struct where *w = arg;
+	const struct place_wish wish = { .option = w->path };
+	char err[256];
+
+	return (void *)(intptr_t)place_claim(&w->second, &wish, err, sizeof(err));
+}
+
+/* Until somebody has looked at the lock for the second time. */
+static void wait_for_two_looks(int watch)
+{
+	const char *name = ".lock";
+	char buf[4096] __attribute__((aligned(8)));
+	unsigned nr = 0;
+
+	while (nr < 2) {
+		ssize_t n = read(watch, buf, sizeof(buf)), at = 0;
+
+		assert_true(n > 0);
+		while (at < n) {
+			const struct inotify_event *e = (const void *)(buf + at);
+
+			nr += e->len > 0 && strstr(e->name, name) != NULL;
+			at += (ssize_t)(sizeof(*e) + e->len);
+		}
+	}
+}
+
+static void test_one_that_is_ending_is_waited_for(void **state)
+{
+	struct where *w = *state;
+	int watch = inotify_init1(IN_CLOEXEC);
+	pthread_t thread;
+	void *r;
+
+	assert_int_equal(claim(w, &w->place, w->path), 0);
+	assert_true(watch >= 0 && inotify_add_watch(watch, w->dir, IN_OPEN) >= 0);
+	assert_int_equal(pthread_create(&thread, NULL, claim_second, w), 0);
+	wait_for_two_looks(watch);
+	place_release(&w->place);
+	assert_int_equal(pthread_join(thread, &r), 0);
+	assert_int_equal((intptr_t)r, 0);
+	place_release(&w->second);
+	close(watch);
 }
 
 static void test_a_stale_socket_is_removed_and_other_files_are_not(void **state)
@@ -199,6 +252,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 		TEST(test_option_before_environment_before_configuration),
 		TEST(test_a_second_daemon_is_told_who_serves),
+		TEST(test_one_that_is_ending_is_waited_for),
 		TEST(test_a_stale_socket_is_removed_and_other_files_are_not),
 		TEST(test_the_file_has_its_mode_from_the_start),
 		TEST(test_places_that_cannot_be),
