@@ -400,6 +400,17 @@ static void say_change(const struct conf_key *key, const char *before, const cha
 			 after, before);
 }
 
+static void grow_home(uint64_t cache_size)
+{
+	int r = memhome_grow(cache_size);
+
+	if (r != 0)
+		log_error("cache.size: the memory for objects cannot grow (%s): a larger cache "
+			  "takes a "
+			  "restart",
+			  strerror(-r));
+}
+
 static void reload(struct daemon *d)
 {
 	struct settings *fresh = settings_new();
@@ -415,6 +426,7 @@ static void reload(struct daemon *d)
 	fill_cache_conf(fresh, &cache);
 	fill_mounts_conf(fresh, &mounts);
 	log_set_level((enum log_level)fresh->log.level);
+	grow_home(cache.size);
 	cache_reconfigure(d->cache, &cache);
 	if (mounts_reconfigure(d->mounts, &mounts) != 0)
 		log_error("the mounts keep their former settings");

@@ -2,8 +2,9 @@
  * memhome.h - where object memory lives: on a tmpfs of the daemon's own, in
  * large or huge pages, where it may mount one; in memfds elsewhere.
  *
- * The tmpfs is mounted in a mount namespace of the daemon's own: nobody else
- * sees it, and it goes with the daemon, however that ends.
+ * The tmpfs is mounted in a mount namespace of the daemon's own, which takes
+ * root, or a user namespace: nobody else sees it, and it goes with the daemon,
+ * however that ends.
  *
  * Threads: before any other thread is made.
  */
@@ -33,6 +34,11 @@ struct memhome_conf {
  */
 int memhome_open(const struct memhome_conf *conf, const char **ret_dir,
 		 enum memfile_pages *ret_pages);
+/*
+ * The cache may be larger from now on; a smaller one needs no word.  A negative errno: there is no
+ * more room than before.  Threads: one at a time.
+ */
+int memhome_grow(uint64_t cache_size);
 void memhome_close(void);
 
 #endif

@@ -144,8 +144,8 @@ static const struct conf_key cache_keys[] = {
 		.type = CONF_WORD,
 		.words = settings_memory_words,
 		.def = "auto",
-		.doc = "Where objects lie: tmpfs (of the daemon's own, which must be root), memfd, "
-		       "auto (the tmpfs where it may be mounted).",
+		.doc = "Where objects lie: tmpfs (of the daemon's own, which takes root or a user "
+		       "namespace), memfd, auto (the tmpfs where it may be mounted).",
 	},
 	{
 		.name = "cache.hugePages",

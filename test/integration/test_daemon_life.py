@@ -264,6 +264,15 @@ def test_a_reload_takes_what_can_change(served, start_daemon):
     assert d.log_path.stat().st_size == size
 
 
+def test_a_larger_cache_after_a_reload_holds_more(store, start_daemon):
+    store.synth("models/w/big.bin", 160 * MiB, 3)
+    d = start_daemon({"cache": {"size": "16MiB", "chunkSize": "2MiB"}, "verify": "off"}, prefix="w/")
+    reload(d, cache={"size": "256MiB", "chunkSize": "2MiB"})
+    for _ in range(2):
+        assert d.run("sh", "-c", 'cat "$0" | wc -c', d.path("big.bin")).stdout == b"%d\n" % (160 * MiB)
+    assert store.counters("models/w/big.bin")["bytes"] == 160 * MiB and used(d) == 160 * MiB
+
+
 def test_a_reload_says_what_takes_a_restart(served, start_daemon):
     d = start_daemon({"cache": {"chunkSize": "4MiB"}}, prefix="w/")
     reload(d, cache={"chunkSize": "2MiB"})

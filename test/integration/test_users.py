@@ -290,6 +290,32 @@ def test_what_a_client_is_given_cannot_be_written(memory, ann, node):
     assert ann.cat(d, "w.bin").stdout == BODY
 
 
+@root_only
+def test_what_an_ordinary_users_daemon_gives_cannot_be_written(ann, served):
+    conf, path = ann.home / "config.json", ann.home / "osscd.sock"
+    conf.write_text(json.dumps({"cache": {"memory": "tmpfs", "size": "64MiB"}, "logPath": "", "auditPath": ""}))
+    anns = subprocess.Popen([ann.shared / "osscd", "--socket", path, "--config", conf], user=ANN, group=ANN,
+                            extra_groups=[], env={"HOME": str(ann.home)}, cwd="/", stderr=subprocess.PIPE)
+    try:
+        if not wait_for_socket(anns, path):
+            pytest.skip(f"no user namespace here: {anns.stderr.read().decode()}")
+        # Its own place, in no namespace but its own.
+        assert str(ann.home) not in pathlib.Path("/proc/self/mounts").read_text()
+        assert str(ann.home) not in pathlib.Path(f"/proc/{anns.pid}/mounts").read_text()
+        with Daemon.unstarted(served, prefix="w/", key=KEY) as d:
+            env = ann.env(d)
+            found = ann.python(REOPEN, path, json.dumps({
+                "oss_path": env["OSS_PATH"], "endpoint": env["OSS_ENDPOINT"], "region": env["OSS_REGION"],
+                "access_key": KEY[0], "secret": KEY[1]}))
+            assert set(found["own"].values()) == {"done"}
+            assert not {"done"} & set(found["memory"].values())
+            assert ann.cat(d, "w.bin", OSSC_SOCKET=str(path)).stdout == BODY
+    finally:
+        anns.terminate()
+        anns.communicate(timeout=20)
+    assert not (ann.home / "memory").exists()
+
+
 # ---- hostile clients ------------------------------------------------------------------------------
 
 
