@@ -26,12 +26,6 @@ PROGRAMS = {
 }
 
 
-def was_smooth(daemon):
-    """No download was cut or tried again: such a one may cost some bytes twice, on a machine that is very busy."""
-    fetch = daemon.status()["fetch"]
-    return fetch["retries"] == 0 and fetch["cut"] == 0
-
-
 class Run:
     """One program on a mount in one state."""
 
@@ -51,7 +45,7 @@ class Run:
         if (sent == {}) != (self.state == "warm"):
             return f"mmap {self.mode}: the store sent {sent}"
         twice = {key: n for key, n in sent.items() if n > sizes[key]}
-        if self.state == "cold" and twice and was_smooth(self.daemon):
+        if self.state == "cold" and twice and self.daemon.was_smooth():
             return f"mmap {self.mode}: bytes were downloaded twice: {twice}"
         return ""
 
@@ -102,7 +96,7 @@ def test_four_ranks_that_read_all_cost_the_store_one(program, args, mode, stage)
             assert (code, out == want) == (0, True), err
         # What nobody has read yet comes as well: each file then was sent whole, and once.
         daemon.ossc("prefetch", "--wait").check_returncode()
-        if was_smooth(daemon):
+        if daemon.was_smooth():
             assert stage.sent("llama", mode) == stage.sizes("llama")
     finally:
         for rank in ranks:

@@ -218,3 +218,8 @@ class Daemon:
         if out.returncode != 0:
             raise RuntimeError(out.stderr.decode())
         return json.loads(out.stdout)
+
+    def was_smooth(self):
+        """No download was cut or tried again: such a one may cost some bytes twice, on a machine that is very busy."""
+        fetch = self.status()["fetch"]
+        return fetch["retries"] == 0 and fetch["cut"] == 0

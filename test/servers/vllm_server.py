@@ -13,17 +13,20 @@ START_SEC = 900
 PROMPTS = ("The quick brown fox", "0123456789", "to be, or not to be")
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+def take_port():
+    """A bound socket: as long as it is open, no other program gets its port, and vLLM, which says SO_REUSEADDR too, can."""
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind(("127.0.0.1", 0))
+    return s
 
 
 class Vllm:
     """with Vllm(stage, directory, env, ranks=1) as v: v.wait(); v.tokens()"""
 
     def __init__(self, stage, model, env=None, ranks=1):
-        self.port = free_port()
+        self.taken = take_port()
+        self.port = self.taken.getsockname()[1]
         self.log_path = stage.base / f"vllm-{self.port}.log"
         argv = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model),
                 "--served-model-name", "m", "--host", "127.0.0.1", "--port", str(self.port), "--dtype", "bfloat16",
@@ -82,3 +85,4 @@ class Vllm:
         except ProcessLookupError:
             pass
         self.process.wait()
+        self.taken.close()

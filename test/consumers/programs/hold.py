@@ -18,12 +18,17 @@ def areas():
         yield first, end, {name: int(kib) for name, kib in re.findall(r"(?m)^(\w+): +(\d+) kB", text)}
 
 
+def read_all(tensors):
+    for tensor in tensors:
+        tensor.view(torch.uint8).sum()
+
+
 tensors = [tensor for shard in sorted(pathlib.Path(sys.argv[1]).glob("*.safetensors"))
            for tensor in load_file(shard).values()]
-for tensor in tensors:
-    tensor.view(torch.uint8).sum()
+read_all(tensors)
 print("loaded", flush=True)
 sys.stdin.readline()
+read_all(tensors)  # what the kernel took away meanwhile
 at = [tensor.data_ptr() for tensor in tensors]
 held = [fields for first, end, fields in areas() if any(first <= a < end for a in at)]
 print(*(sum(fields[name] for fields in held) for name in ("Rss", "Pss")),
