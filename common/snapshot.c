@@ -75,16 +75,20 @@ uint32_t snapshot_child(const struct snapshot *s, uint32_t dir, const char *name
 	return SNAPSHOT_NONE;
 }
 
-uint32_t snapshot_lookup(const struct snapshot *s, uint32_t dir, const char *path, size_t len)
+uint32_t snapshot_find(const struct snapshot *s, uint32_t dir, const char *path, size_t len,
+		       uint32_t *ret_last)
 {
 	size_t i = 0;
 
-	while (i < len) {
+	for (;;) {
 		size_t start, n;
 
+		*ret_last = dir;
+		if (i == len)
+			return dir;
+		if (!snapshot_is_dir(&s->entries[dir]))
+			return SNAPSHOT_NONE;
 		if (path[i] == '/') {
-			if (!snapshot_is_dir(&s->entries[dir]))
-				return SNAPSHOT_NONE;
 			i++;
 			continue;
 		}
@@ -92,8 +96,6 @@ uint32_t snapshot_lookup(const struct snapshot *s, uint32_t dir, const char *pat
 		while (i < len && path[i] != '/')
 			i++;
 		n = i - start;
-		if (!snapshot_is_dir(&s->entries[dir]))
-			return SNAPSHOT_NONE;
 		if (n == 1 && path[start] == '.')
 			continue;
 		if (n == 2 && path[start] == '.' && path[start + 1] == '.') {
@@ -104,7 +106,13 @@ uint32_t snapshot_lookup(const struct snapshot *s, uint32_t dir, const char *pat
 		if (dir == SNAPSHOT_NONE)
 			return SNAPSHOT_NONE;
 	}
-	return dir;
+}
+
+uint32_t snapshot_lookup(const struct snapshot *s, uint32_t dir, const char *path, size_t len)
+{
+	uint32_t last;
+
+	return snapshot_find(s, dir, path, len, &last);
 }
 
 int snapshot_path(const struct snapshot *s, uint32_t entry, char *buf, size_t cap)

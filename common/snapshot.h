@@ -8,6 +8,9 @@
  * contiguous, sorted by the bytes of their names.  Everything is immutable; a
  * newer listing is a new snapshot with a higher serial.
  *
+ * Of a mount whose first listing takes long there are snapshots of what is known by
+ * then: each directory has all of its children, or the flag SNAPSHOT_UNLISTED and none.
+ *
  * Threads: any.  Freestanding: no libc call.
  */
 #ifndef COMMON_SNAPSHOT_H
@@ -19,11 +22,12 @@
 #include <stdint.h>
 
 #define SNAPSHOT_MAGIC	 0x70616e53u /* "Snap" */
-#define SNAPSHOT_VERSION 1u
+#define SNAPSHOT_VERSION 2u
 #define SNAPSHOT_NONE	 UINT32_MAX
 
 enum snapshot_flags {
 	SNAPSHOT_DIR = 1 << 0,
+	SNAPSHOT_UNLISTED = 1 << 1, /* a directory: what it holds is not known yet */
 };
 
 struct snapshot_header {
@@ -72,6 +76,12 @@ uint32_t snapshot_child(const struct snapshot *s, uint32_t dir, const char *name
  * A trailing slash asks for a directory.
  */
 uint32_t snapshot_lookup(const struct snapshot *s, uint32_t dir, const char *path, size_t len);
+/*
+ * The same.  *ret_last: the last entry on the way that there is; where that is
+ * SNAPSHOT_UNLISTED, SNAPSHOT_NONE means that nobody knows.
+ */
+uint32_t snapshot_find(const struct snapshot *s, uint32_t dir, const char *path, size_t len,
+		       uint32_t *ret_last);
 
 /* The path of an entry relative to the root, NUL-terminated.  Its length or -ENAMETOOLONG. */
 int snapshot_path(const struct snapshot *s, uint32_t entry, char *buf, size_t cap);
@@ -79,6 +89,11 @@ int snapshot_path(const struct snapshot *s, uint32_t entry, char *buf, size_t ca
 static inline const char *snapshot_name(const struct snapshot *s, const struct snapshot_entry *e)
 {
 	return s->strings + e->name_off;
+}
+
+static inline bool snapshot_is_unlisted(const struct snapshot *s, uint32_t entry)
+{
+	return (s->entries[entry].flags & SNAPSHOT_UNLISTED) != 0;
 }
 
 static inline bool snapshot_is_dir(const struct snapshot_entry *e)

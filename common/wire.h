@@ -36,6 +36,7 @@ enum wire_type {
 	WIRE_UMOUNT,
 	WIRE_STATUS, /* a memory file with JSON */
 	WIRE_VERIFY, /* wait until the object's CRC is known and checked */
+	WIRE_LIST,   /* what one directory holds, before a long first listing has reached it */
 	WIRE_NR_TYPES,
 };
 
@@ -93,6 +94,7 @@ enum wire_mount_flags {
 	WIRE_MOUNT_PREFETCH = 1 << 1,  /* a primary: download ahead of the first read */
 	WIRE_MOUNT_KEEP = 1 << 2,      /* stay until UMOUNT, without any session */
 	WIRE_MOUNT_REFRESH = 1 << 3,   /* list again even if the mount exists */
+	WIRE_MOUNT_PARTS = 1 << 4,     /* SNAPSHOT_UNLISTED is understood: do not wait for all */
 };
 
 struct wire_mount {
@@ -113,7 +115,7 @@ struct wire_mount_answer {
 	uint64_t table_len;    /* bytes to map */
 };
 
-/* ---- SNAPSHOT: answer is wire_mount_answer with one descriptor: snapshot ------ */
+/* ---- SNAPSHOT, LIST: answer is wire_mount_answer with one descriptor: snapshot -- */
 
 enum wire_snapshot_flags {
 	WIRE_SNAPSHOT_REFRESH = 1 << 0, /* list again before answering */
@@ -180,7 +182,8 @@ struct wire_pin {
 	uint32_t reserved;
 };
 
-struct wire_path { /* PREFETCH (a file, a directory, or "" for all), UMOUNT (path unused) */
+/* PREFETCH (a file, a directory, or "" for all), LIST (a directory), UMOUNT (path unused) */
+struct wire_path {
 	struct wire_head head;
 	uint32_t mount;
 	uint16_t path_len;

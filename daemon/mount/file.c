@@ -33,8 +33,13 @@ static int find_file(const struct mount *m, const char *path, size_t len, uint32
 		     char *text, size_t text_len)
 {
 	const struct snapshot *s = snapmem_view(m->snapshot);
-	uint32_t file = snapshot_lookup(s, 0, path, len);
+	uint32_t last, file = snapshot_find(s, 0, path, len, &last);
 
+	/* A client looks the name up first, and asks for the directory where it has to. */
+	if (file == SNAPSHOT_NONE && snapshot_is_unlisted(s, last)) {
+		snprintf(text, text_len, "%s is still being listed", m->oss_path);
+		return -EAGAIN;
+	}
 	if (file == SNAPSHOT_NONE) {
 		snprintf(text, text_len, "%s has no file \"%.*s\" in its listing", m->oss_path,
 			 (int)(len < 512 ? len : 512), path);

@@ -61,7 +61,7 @@ struct lister {
 	struct oss_bucket *bucket;
 	char *prefix;
 	char *oss_path;
-	uint64_t serial;
+	uint64_t *serial;
 	bool has_sources;
 	lister_done_fn *fn;
 	void *arg;
@@ -115,6 +115,18 @@ static const char *last_or_null(const struct stretch *s)
 	return s->last[0] != '\0' ? s->last : NULL;
 }
 
+struct tree_key lister_key(const struct list_entry *e)
+{
+	return (struct tree_key){
+		.key = e->key,
+		.key_len = e->key_len,
+		.size = e->size,
+		.mtime = e->mtime,
+		.etag = e->etag,
+		.is_link = strcmp(e->type, "Symlink") == 0,
+	};
+}
+
 static int add_keys(struct lister *l, const struct list_page *page)
 {
 	size_t i;
@@ -122,15 +134,7 @@ static int add_keys(struct lister *l, const struct list_page *page)
 
 	r = tree_begin_run(l->tree, page->entries[0].key);
 	for (i = 0; i < page->nr_entries && r == 0; i++) {
-		const struct list_entry *e = &page->entries[i];
-		struct tree_key key = {
-			.key = e->key,
-			.key_len = e->key_len,
-			.size = e->size,
-			.mtime = e->mtime,
-			.etag = e->etag,
-			.is_link = strcmp(e->type, "Symlink") == 0,
-		};
+		const struct tree_key key = lister_key(&page->entries[i]);
 
 		r = tree_add(l->tree, &key);
 	}
@@ -399,7 +403,7 @@ static void finish(struct lister *l, const struct oss_result *res)
 			 "bucket \"%s\" has no key that begins with \"%s\": check OSS_PATH (%s)",
 			 oss_bucket_name(l->bucket), l->prefix, l->oss_path);
 	} else {
-		r = tree_build(l->tree, l->serial, &snapshot);
+		r = tree_build(l->tree, ++*l->serial, &snapshot);
 		if (r != 0)
 			snprintf(text, sizeof(text), "%s: no memory for the directory tree: %s",
 				 l->oss_path, strerror(-r));

@@ -14,9 +14,11 @@
 struct event_base;
 struct fetch;
 struct http_client;
+struct list_entry;
 struct lister;
 struct oss_bucket;
 struct snapmem;
+struct tree_key;
 struct worker;
 
 struct lister_conf {
@@ -28,7 +30,7 @@ struct lister_conf {
 	const char *prefix;	  /* copied; "" or ends in '/' */
 	const char *oss_path;	  /* copied; for the log */
 	unsigned retry_budget_ms; /* of one page */
-	uint64_t serial;	  /* of the snapshot */
+	uint64_t *serial;	  /* of the mount's newest snapshot: raised for this one */
 	unsigned concurrency;	  /* requests at a time, at most; 0: 1 */
 	bool is_first;		  /* of its mount: give up early, somebody waits to hear why */
 	bool has_sources;	  /* HTTP_SOURCE_IP was set: it may be to blame */
@@ -43,5 +45,8 @@ typedef void lister_done_fn(int error, const char *text, struct snapmem *snapsho
 int lister_start(const struct lister_conf *conf, lister_done_fn *fn, void *arg,
 		 struct lister **ret_lister);
 void lister_cancel(struct lister *l);
+
+/* A listed key as the tree takes it; its strings are the entry's. */
+struct tree_key lister_key(const struct list_entry *e);
 
 #endif

@@ -26,23 +26,6 @@
 #define LIST_CONNECTIONS 16
 #define FRESH_MS	 1000 /* a second primary takes a snapshot as young as this */
 
-/*
- * Who waits for a mount.  It is in one list: of the mount while a listing is
- * under way, otherwise of the mounts, until its timer has run.
- */
-struct mount_attach {
-	struct mounts *ms;
-	struct mount *mount; /* counts as a user of it; NULL: it failed at once */
-	mount_attached_fn *fn;
-	void *arg;
-	struct event *turn;
-	struct attach_list *where;
-	int error;
-	bool takes_old; /* the snapshot there is will do if no newer one can be had */
-	char text[MOUNT_TEXT_LEN];
-	TAILQ_ENTRY(mount_attach) link;
-};
-
 static void start_listing(struct mount *m);
 
 /* ---- the life of a mount ---------------------------------------------------------- */
@@ -52,6 +35,7 @@ static void mount_free(struct mount *m)
 	struct run *r;
 
 	lister_cancel(m->lister);
+	ahead_fini(m);
 	while ((r = TAILQ_FIRST(&m->runs)) != NULL)
 		run_free(r);
 	objects_fini(&m->objects);
@@ -119,7 +103,7 @@ void mount_unkeep(struct mount *m)
 
 /* ---- answers to those who wait ------------------------------------------------------ */
 
-static void attach_place(struct mount_attach *a, struct attach_list *where)
+void mount_attach_place(struct mount_attach *a, struct attach_list *where)
 {
 	if (a->where != NULL)
 		TAILQ_REMOVE(a->where, a, link);
@@ -135,9 +119,10 @@ static void attach_finish(struct mount_attach *a, int error, const char *text)
 	mount_attached_fn *fn = a->fn;
 	void *arg = a->arg;
 
-	attach_place(a, NULL);
+	mount_attach_place(a, NULL);
 	if (a->turn != NULL)
 		event_free(a->turn);
+	free(a->path);
 	/* On success the reference goes to the callee; the last failure ends a mount elsewhere. */
 	fn(m, error, text, arg);
 	free(a);
@@ -160,7 +145,7 @@ static int attach_in_turn(struct mount_attach *a)
 	a->turn = evtimer_new(a->ms->base, attach_on_turn, a);
 	if (a->turn == NULL || evtimer_add(a->turn, &now) == -1)
 		return -ENOMEM;
-	attach_place(a, &a->ms->attaches);
+	mount_attach_place(a, &a->ms->attaches);
 	return 0;
 }
 
@@ -171,14 +156,16 @@ static struct mount_attach *attach_new(struct mounts *ms, mount_attached_fn *fn,
 	a->ms = ms;
 	a->fn = fn;
 	a->arg = arg;
+	a->path = xstrdup("");
 	return a;
 }
 
 static void attach_free(struct mount_attach *a)
 {
-	attach_place(a, NULL);
+	mount_attach_place(a, NULL);
 	if (a->turn != NULL)
 		event_free(a->turn);
+	free(a->path);
 	free(a);
 }
 
@@ -194,15 +181,17 @@ void mount_attach_cancel(struct mount_attach *a)
 /* Wait for a listing that begins now or later, not for one that may miss what is new. */
 static void attach_to_listing(struct mount_attach *a, struct mount *m)
 {
-	bool is_first = m->snapshot == NULL;
-
-	if (m->lister == NULL) {
-		attach_place(a, &m->waiting);
+	if (a->takes_part) {
+		if (m->lister == NULL)
+			start_listing(m);
+		ahead_wait(m, a);
+	} else if (m->lister == NULL) {
+		mount_attach_place(a, &m->waiting);
 		start_listing(m);
-	} else if (is_first) {
-		attach_place(a, &m->waiting);
+	} else if (!m->is_whole) {
+		mount_attach_place(a, &m->waiting);
 	} else {
-		attach_place(a, &m->next_up);
+		mount_attach_place(a, &m->next_up);
 		m->list_again = true;
 	}
 }
@@ -212,17 +201,18 @@ static void attach_to_listing(struct mount_attach *a, struct mount *m)
 static void publish(struct mount *m, struct snapmem *snapshot)
 {
 	const struct snapshot_header *h = snapmem_view(snapshot)->header;
-	bool is_first = m->snapshot == NULL;
+	const bool is_first = !m->is_whole;
 
 	if (!is_first && snapmem_is_same(m->snapshot, snapshot)) {
 		snapmem_unref(snapshot);
 		return;
 	}
+	if (m->snapshot != NULL)
+		objects_retain(m, snapmem_view(snapshot));
 	snapmem_unref(m->snapshot);
 	m->snapshot = snapshot;
+	m->is_whole = true;
 	table_set_serial(m->table, h->serial);
-	if (!is_first)
-		objects_retain(m, snapmem_view(snapshot));
 	log_info("%s: %" PRIu64 " files, %" PRIu64 " bytes for uid %u, listed in %" PRIu64
 		 " ms%s%s%s",
 		 m->oss_path, h->nr_files, h->total_bytes, (unsigned)m->uid, m->took_ms,
@@ -230,6 +220,14 @@ static void publish(struct mount *m, struct snapmem *snapshot)
 		 m->model_dir[0] != '\0' ? ", at " : "", m->model_dir);
 	if (is_first && m->prefetch)
 		mount_begin_prefetch(m, SNAPSHOT_NONE);
+}
+
+/* No serial for all to see: others have asked for what they know, or ask. */
+void mount_publish_part(struct mount *m, struct snapmem *snapshot)
+{
+	snapmem_unref(m->snapshot);
+	m->snapshot = snapshot;
+	m->listed_ms = clock_ms();
 }
 
 /* The first listing failed: everybody hears why, and the mount never was. */
@@ -241,19 +239,28 @@ static void fail_mount(struct mount *m, int error, const char *text)
 	/* A callback may cancel others: the mount goes when all have heard. */
 	m->nr_users++;
 	log_warn("mount %s for uid %u: %s", m->oss_path, (unsigned)m->uid, text);
-	while ((a = TAILQ_FIRST(&m->waiting)) != NULL)
+	while ((a = TAILQ_FIRST(&m->waiting)) != NULL ||
+	       (a = TAILQ_FIRST(&m->ahead.waiting)) != NULL)
 		attach_finish(a, error, text);
 	mount_free(m);
 }
 
 static void answer_one(struct mount *m, struct mount_attach *a, int error, const char *text)
 {
-	if (error == 0 || a->takes_old) {
+	if (error == 0 || (a->takes_old && m->is_whole)) {
 		attach_finish(a, 0, "");
 		return;
 	}
 	attach_finish(a, error, text);
 	mount_unuse(m);
+}
+
+void mount_answer(struct mount *m, int error, const char *text)
+{
+	struct mount_attach *a;
+
+	while ((a = TAILQ_FIRST(&m->answering)) != NULL)
+		answer_one(m, a, error, text);
 }
 
 static void on_listed(int error, const char *text, struct snapmem *snapshot, void *arg)
@@ -275,15 +282,15 @@ static void on_listed(int error, const char *text, struct snapmem *snapshot, voi
 	} else {
 		log_warn("%s: the listing of before stays in use: %s", m->oss_path, text);
 	}
+	ahead_end(m);
 	/* A callback may wait anew, for another listing. */
 	while ((a = TAILQ_FIRST(&m->waiting)) != NULL)
-		attach_place(a, &m->answering);
-	while ((a = TAILQ_FIRST(&m->answering)) != NULL)
-		answer_one(m, a, error, text);
+		mount_attach_place(a, &m->answering);
+	mount_answer(m, error, text);
 	if (m->list_again && m->lister == NULL) {
 		m->list_again = false;
 		while ((a = TAILQ_FIRST(&m->next_up)) != NULL)
-			attach_place(a, &m->waiting);
+			mount_attach_place(a, &m->waiting);
 		start_listing(m);
 	}
 	mount_unuse(m);
@@ -300,7 +307,7 @@ static void start_listing(struct mount *m)
 		.prefix = m->location.prefix,
 		.oss_path = m->oss_path,
 		.retry_budget_ms = m->ms->conf.retry_budget_ms,
-		.serial = ++m->serial,
+		.serial = &m->serial,
 		.concurrency = m->ms->conf.list_concurrency,
 		.is_first = m->snapshot == NULL,
 		.has_sources = m->sources != NULL,
@@ -309,6 +316,8 @@ static void start_listing(struct mount *m)
 	m->begun_ms = clock_ms();
 	/* Fails only without memory, or for a prefix that was checked before. */
 	BUG_ON(lister_start(&conf, on_listed, m, &m->lister) != 0);
+	if (!m->is_whole)
+		ahead_begin(m);
 }
 
 void mount_list_again(struct mount *m, const char *why)
@@ -330,11 +339,14 @@ void mount_begin_prefetch(struct mount *m, uint32_t file)
 		return;
 	if (file != SNAPSHOT_NONE)
 		entry = prefetch_directory(s, file);
-	else if (prefetch_whole_mount(s, cache_size(m->ms->cache)))
+	else if (m->is_whole && prefetch_whole_mount(s, cache_size(m->ms->cache)))
 		entry = 0;
 	else
 		return;
-	m->prefetch_begun = true;
+	/* Until all is known each directory that is opened has its own, and then comes the rest. */
+	if (!m->is_whole && run_find(m, file) != NULL)
+		return;
+	m->prefetch_begun = m->is_whole;
 	r = run_start(m, entry);
 	if (r != 0)
 		log_warn("%s: prefetch could not begin: %s", m->oss_path, strerror(-r));
@@ -428,6 +440,8 @@ static int make_mount(struct mounts *ms, const struct mount_key *key, struct cre
 	m->expire = evtimer_new(ms->base, on_expire, m);
 	r = m->expire == NULL ? -ENOMEM : oss_bucket_new(&conf, &m->bucket);
 	if (r == 0)
+		r = ahead_init(m);
+	if (r == 0)
 		r = table_new(ms->cache, &m->table);
 	if (r != 0) {
 		snprintf(text, MOUNT_TEXT_LEN, "the daemon has no room for another mount: %s",
@@ -480,13 +494,16 @@ static int find_or_make(struct mount_attach *a, const struct mount_spec *spec, b
 		if (!spec->secondary && m->nr_users != 0)
 			log_info("%s: a second primary of uid %u shares the mount", m->oss_path,
 				 (unsigned)m->uid);
-		*ret_wait =
-			m->snapshot == NULL || spec->refresh || (!spec->secondary && !is_fresh(m));
+		if (m->is_whole)
+			*ret_wait = spec->refresh || (!spec->secondary && !is_fresh(m));
+		else
+			*ret_wait = m->snapshot == NULL || spec->refresh || !spec->parts;
 		a->takes_old = !spec->refresh;
 	}
 	cred_source_unref(creds);
 	if (r == 0) {
 		a->mount = m;
+		a->takes_part = !m->is_whole && spec->parts && !spec->refresh;
 		m->nr_users++;
 		mount_settle(m);
 		adopt_spec(m, spec);
@@ -524,6 +541,28 @@ int mount_refresh(struct mount *m, mount_attached_fn *fn, void *arg,
 	attach_to_listing(a, m);
 	*ret_attach = a;
 	return 0;
+}
+
+int mount_list(struct mount *m, const char *path, size_t path_len, mount_attached_fn *fn, void *arg,
+	       struct mount_attach **ret_attach)
+{
+	struct mount_attach *a = attach_new(m->ms, fn, arg);
+	int r = 0;
+
+	free(a->path);
+	a->path = xstrndup(path, path_len);
+	a->mount = m;
+	m->nr_users++;
+	mount_settle(m);
+	if (ahead_is_known(m, a->path))
+		r = attach_in_turn(a);
+	else
+		ahead_wait(m, a);
+	if (r != 0)
+		mount_attach_cancel(a);
+	else
+		*ret_attach = a;
+	return r;
 }
 
 /* ---- looking at a mount ------------------------------------------------------------- */

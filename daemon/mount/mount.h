@@ -67,6 +67,7 @@ struct mount_spec { /* strings may be NULL or empty; copied */
 	bool prefetch;
 	bool keep;
 	bool refresh;
+	bool parts; /* a snapshot with SNAPSHOT_UNLISTED in it will do, where the whole takes long */
 };
 
 /*
@@ -89,6 +90,13 @@ void mount_unkeep(struct mount *m);
 /* List again; waits like mount_attach(). */
 int mount_refresh(struct mount *m, mount_attached_fn *fn, void *arg,
 		  struct mount_attach **ret_attach);
+
+/*
+ * Wait until the snapshot has what this directory holds, which it lacks only while the first
+ * listing is under way.  As mount_attach(); a path that is not there is no error.
+ */
+int mount_list(struct mount *m, const char *path, size_t path_len, mount_attached_fn *fn, void *arg,
+	       struct mount_attach **ret_attach);
 
 struct table *mount_table(const struct mount *m);
 uint64_t mount_snapshot_serial(const struct mount *m);

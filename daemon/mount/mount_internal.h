@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "daemon/mount/ahead.h"
 #include "daemon/mount/fetch.h"
 #include "daemon/mount/mount.h"
 #include "daemon/mount/objects.h"
@@ -33,7 +34,6 @@ struct source_set;
 #define MOUNTS_OF_UID	   256
 
 TAILQ_HEAD(mount_list, mount);
-TAILQ_HEAD(attach_list, mount_attach);
 
 struct mount_sources {
 	char *list;
@@ -52,6 +52,25 @@ struct mounts {
 	struct mount_sources sources[MOUNT_SOURCES_MOST];
 	unsigned nr_sources;
 	uint64_t seed;
+};
+
+/*
+ * Who waits for a mount or a directory of it.  It is in one list: of the mount while a listing
+ * is under way, otherwise of the mounts, until its timer has run.
+ */
+struct mount_attach {
+	struct mounts *ms;
+	struct mount *mount; /* counts as a user of it; NULL: it failed at once */
+	mount_attached_fn *fn;
+	void *arg;
+	struct event *turn;
+	struct attach_list *where;
+	int error;
+	bool takes_old;	 /* the snapshot there is will do if no newer one can be had */
+	bool takes_part; /* one that is not whole will do */
+	char *path;	 /* of the directory that is waited for; "": the root */
+	char text[MOUNT_TEXT_LEN];
+	TAILQ_ENTRY(mount_attach) link;
 };
 
 enum mount_keys {
@@ -86,8 +105,9 @@ struct mount {
 	struct oss_bucket *bucket;
 	struct fetchq_lane *lane; /* its downloads in the queue */
 	struct table *table;
-	struct snapmem *snapshot; /* NULL until the first listing has ended */
-	uint64_t serial;	  /* of the listing last begun */
+	struct snapmem *snapshot; /* NULL until the first listing has ended, or was run ahead of */
+	bool is_whole;		  /* a listing has ended: no directory is SNAPSHOT_UNLISTED */
+	uint64_t serial;	  /* of the newest snapshot */
 	uint64_t listed_ms, begun_ms, took_ms;
 
 	struct lister *lister;
@@ -95,6 +115,7 @@ struct mount {
 	struct attach_list waiting;   /* for the listing under way */
 	struct attach_list next_up;   /* for the one after it */
 	struct attach_list answering; /* that one has ended */
+	struct ahead ahead;	      /* while the mount is not whole */
 
 	unsigned nr_users; /* references given out, and attaches that wait */
 	bool keep;
@@ -127,6 +148,12 @@ int mounts_sources(struct mounts *ms, const struct mount_key *key, struct source
 
 /* List again in the background; `why` goes to the log. */
 void mount_list_again(struct mount *m, const char *why);
+/* Into another list, or (NULL) out of all. */
+void mount_attach_place(struct mount_attach *a, struct attach_list *where);
+/* All of m->answering hear it. */
+void mount_answer(struct mount *m, int error, const char *text);
+/* One more directory is known.  Takes the reference. */
+void mount_publish_part(struct mount *m, struct snapmem *snapshot);
 /* What the workers tell. */
 void mount_on_notice(const struct fetchq_notice *n, void *arg);
 /* Begin the prefetch that a primary asked for, as far as the policy says; file: the one opened. */

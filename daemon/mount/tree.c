@@ -23,6 +23,7 @@ struct node {
 	uint8_t name_len;
 	uint8_t etag_len;
 	bool is_dir;
+	bool is_unlisted;
 };
 
 /* Nodes that were added one after the other; their first key lies at `text`, with a NUL. */
@@ -345,6 +346,8 @@ int tree_add(struct tree *t, const struct tree_key *k)
 		r = find_dir(t, dir, path, len, &node);
 		if (r == 0 && t->nodes[node].mtime < mtime)
 			t->nodes[node].mtime = mtime;
+		if (r == 0 && k->is_unlisted)
+			t->nodes[node].is_unlisted = true;
 		return r;
 	}
 	r = add_node(t, dir, path, len, &node);
@@ -534,7 +537,8 @@ static uint32_t put_children(struct tree *t, const struct plan *p, struct snapsh
 			.parent = at,
 			.name_len = n->name_len,
 			.etag_len = n->etag_len,
-			.flags = n->is_dir ? SNAPSHOT_DIR : 0,
+			.flags = (n->is_dir ? SNAPSHOT_DIR : 0) |
+				 (n->is_unlisted ? SNAPSHOT_UNLISTED : 0),
 		};
 		nr++;
 	}

@@ -40,6 +40,7 @@ struct tree_key {
 	int64_t mtime;	  /* unix seconds */
 	const char *etag; /* without quotes; NULL: none */
 	bool is_link;
+	bool is_unlisted; /* a directory (its key ends in '/') of which only the name is known */
 };
 
 struct tree_counts {

@@ -29,6 +29,7 @@ static const struct op {
 	[WIRE_UMOUNT] = { op_umount, "UMOUNT", sizeof(struct wire_path), true },
 	[WIRE_STATUS] = { op_status, "STATUS", sizeof(struct wire_head), false },
 	[WIRE_VERIFY] = { op_verify, "VERIFY", sizeof(struct wire_object), false },
+	[WIRE_LIST] = { op_list, "LIST", sizeof(struct wire_path), true },
 };
 
 /* HELLO says its version twice: the second place is one that all versions agree on. */

@@ -1,4 +1,4 @@
-/* MOUNT, SNAPSHOT, UMOUNT, PREFETCH: what a session does with whole mounts. */
+/* MOUNT, SNAPSHOT, LIST, UMOUNT, PREFETCH: what a session does with whole mounts. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +14,8 @@
 #include "daemon/base/log.h"
 
 #define MOUNT_FLAGS                                                                                \
-	(WIRE_MOUNT_SECONDARY | WIRE_MOUNT_PREFETCH | WIRE_MOUNT_KEEP | WIRE_MOUNT_REFRESH)
+	(WIRE_MOUNT_SECONDARY | WIRE_MOUNT_PREFETCH | WIRE_MOUNT_KEEP | WIRE_MOUNT_REFRESH |       \
+	 WIRE_MOUNT_PARTS)
 
 /* A path that somebody wrote keys into is not repeated anywhere. */
 static const char *printable_path(const char *oss_path)
@@ -132,6 +133,7 @@ static void fill_spec(const struct session *s, uint32_t flags, const struct moun
 		.prefetch = (flags & WIRE_MOUNT_PREFETCH) != 0,
 		.keep = (flags & WIRE_MOUNT_KEEP) != 0,
 		.refresh = (flags & WIRE_MOUNT_REFRESH) != 0,
+		.parts = (flags & WIRE_MOUNT_PARTS) != 0,
 	};
 	if (s->uid != geteuid() || conf->access_key == NULL || ret_spec->access_key[0] != '\0' ||
 	    ret_spec->secret[0] != '\0' || ret_spec->token[0] != '\0')
@@ -252,7 +254,7 @@ void op_snapshot(struct session *s, const struct wire_head *req)
 		on_refreshed(NULL, r, NULL, p);
 }
 
-/* ---- UMOUNT, PREFETCH ------------------------------------------------------------------ */
+/* ---- LIST, UMOUNT, PREFETCH ------------------------------------------------------------------ */
 
 /* The path in a wire_path, checked.  False: the client was told. */
 static bool check_path(struct session *s, const struct wire_path *msg)
@@ -274,6 +276,25 @@ static bool check_path(struct session *s, const struct wire_path *msg)
 		return false;
 	}
 	return true;
+}
+
+void op_list(struct session *s, const struct wire_head *req)
+{
+	const struct wire_path *msg = (const struct wire_path *)req;
+	struct mount *m;
+	struct pending *p;
+	int r;
+
+	if (!check_path(s, msg))
+		return;
+	m = find_mount(s, req, msg->mount);
+	p = m != NULL ? pending_new(s, req, mount_oss_path(m)) : NULL;
+	if (p == NULL)
+		return;
+	p->mount = msg->mount;
+	r = mount_list(m, msg->path, msg->path_len, on_refreshed, p, &p->attach);
+	if (r != 0)
+		on_refreshed(NULL, r, NULL, p);
 }
 
 static void answer_done(struct session *s, const struct wire_head *req)
@@ -317,7 +338,7 @@ void op_umount(struct session *s, const struct wire_head *req)
 	}
 	for (p = TAILQ_FIRST(&s->pending); p != NULL && !session_is_dead(s); p = next) {
 		next = TAILQ_NEXT(p, link);
-		if (p->type != WIRE_SNAPSHOT || p->mount != number)
+		if ((p->type != WIRE_SNAPSHOT && p->type != WIRE_LIST) || p->mount != number)
 			continue;
 		refuse_pending(p, -ECANCELED, "the mount is gone");
 		if (!session_is_dead(s))

@@ -61,7 +61,7 @@ struct pending {
 	uint16_t type;
 	uint32_t seq;
 	uint32_t mount;		     /* slot that is kept for it, or the one that is refreshed */
-	struct mount_attach *attach; /* MOUNT, SNAPSHOT */
+	struct mount_attach *attach; /* MOUNT, SNAPSHOT, LIST */
 	bool is_secondary;	     /* MOUNT */
 	uint32_t object;	     /* VERIFY */
 	bool store_only;	     /* VERIFY: what the store says is enough */
@@ -241,7 +241,7 @@ void pulse_forget(struct session *s);
 
 typedef void op_fn(struct session *s, const struct wire_head *req);
 op_fn op_hello, op_mount, op_snapshot, op_open, op_close, op_pin, op_unpin, op_prefetch, op_umount,
-	op_status, op_verify;
+	op_status, op_verify, op_list;
 /* op_object.c: an object of the session is closed. */
 void op_close_number(struct session *s, uint32_t number);
 /* op_verify.c: look at a waiting VERIFY again.  True when it was answered and freed. */

@@ -107,6 +107,17 @@ static int ask_open(struct view *v, const char *path, size_t len, struct opened 
 	return r;
 }
 
+/* In a session that began while the mount is listed the daemon may not know the path yet. */
+static int make_known(struct view *v, const char *path, size_t len)
+{
+	struct snap *snap = view_snap(v);
+	uint32_t entry;
+	int r = snap != NULL ? view_find(v, &snap, path, len, false, &entry) : 0;
+
+	snap_put(snap);
+	return r;
+}
+
 /* OPEN in whatever session there is, or can be had within wait_ms. */
 static int open_object(struct view *v, const char *path, size_t len, unsigned wait_ms,
 		       struct opened *ret)
@@ -116,6 +127,8 @@ static int open_object(struct view *v, const char *path, size_t len, unsigned wa
 
 	for (i = 0; i < NR_TRIES; i++) {
 		r = view_attach_within(v, wait_ms);
+		if (r == 0)
+			r = make_known(v, path, len);
 		if (r != 0)
 			return r;
 		r = ask_open(v, path, len, ret);
@@ -418,6 +431,7 @@ int file_open(struct view *v, const char *path, size_t len, struct file **ret_fi
 {
 	struct dir_entry e;
 	struct snap *snap;
+	uint32_t entry;
 	int r;
 
 	snap = view_snap(v);
@@ -427,6 +441,9 @@ int file_open(struct view *v, const char *path, size_t len, struct file **ret_fi
 			return r;
 		snap = view_snap(v);
 	}
+	r = snap != NULL ? view_find(v, &snap, path, len, false, &entry) : 0;
+	if (r != 0)
+		goto out;
 	r = dir_stat(snap, path, len, &e);
 	if (r == 0 && e.is_dir)
 		r = -EISDIR;
@@ -434,6 +451,7 @@ int file_open(struct view *v, const char *path, size_t len, struct file **ret_fi
 		r = open_entry(v, snap, &e, ret_file);
 	else
 		link_set_error_text(v->link, "");
+out:
 	snap_put(snap);
 	return r;
 }

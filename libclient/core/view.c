@@ -11,6 +11,8 @@
 #define SNAPSHOT_MAX (1ull << 40)
 #define REFRESH_MS   120000u
 #define MOVE_MS	     2000u /* a newer snapshot, in the middle of a look-up */
+#define PATH_LEN     1088u /* a key has at most 1023 bytes */
+#define FIND_ROUNDS  2000u
 
 #ifndef MADV_DONTDUMP
 #define MADV_DONTDUMP 16
@@ -478,6 +480,54 @@ struct snap *view_snap(struct view *v)
 	snap_put(s);
 	follow(v, serial);
 	return newest(v);
+}
+
+/* Have the daemon list one directory; the snapshot that has it is the view's newest then. */
+static int list_directory(struct view *v, const struct snapshot *tree, uint32_t entry)
+{
+	union {
+		struct wire_path request;
+		char bytes[sizeof(struct wire_path) + PATH_LEN];
+	} m = { .bytes = { 0 } };
+	struct link_wait w;
+	int len = snapshot_path(tree, entry, m.request.path, PATH_LEN), r;
+
+	if (len < 0)
+		return len;
+	m.request.path_len = (uint16_t)len;
+	m.request.head = wire_head(WIRE_LIST, 0, (uint32_t)(sizeof(m.request) + (size_t)len));
+	r = call(v, &m.request.head, &m.request.mount, v->wait_ms, &w);
+	return r != 0 ? r : take_snapshot(v, &w);
+}
+
+int view_find(struct view *v, struct snap **snap, const char *path, size_t len, bool whole,
+	      uint32_t *ret_entry)
+{
+	struct snap *now;
+	uint32_t entry, last;
+	unsigned i;
+	int r;
+
+	/* A round for each directory on the way, and for those that others ask for meanwhile. */
+	for (i = 0; i < FIND_ROUNDS; i++) {
+		entry = snapshot_find(&(*snap)->tree, 0, path, len, &last);
+		if ((entry != SNAPSHOT_NONE && !whole) ||
+		    !snapshot_is_unlisted(&(*snap)->tree, last)) {
+			*ret_entry = entry;
+			return 0;
+		}
+		now = view_snap(v);
+		if (now == *snap) {
+			r = list_directory(v, &now->tree, last);
+			snap_put(now);
+			if (r != 0)
+				return r;
+			now = view_snap(v);
+		}
+		snap_put(*snap);
+		*snap = now;
+	}
+	return -EIO;
 }
 
 int view_unmount(struct view *v)

@@ -13,6 +13,7 @@
 
 #include "common/snapshot.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -62,6 +63,14 @@ struct link *view_link(const struct view *v);
  * the chunk table shows a newer one.  NULL before the first view_attach().
  */
 struct snap *view_snap(struct view *v);
+/*
+ * Look up a path from the root in *snap, or in a newer snapshot that takes its place there
+ * (references likewise): where a long first listing has not reached a directory on the way
+ * (whole: nor the path itself), the daemon is asked for it first.  *ret_entry:
+ * SNAPSHOT_NONE when there is certainly nothing.  Negative: nobody knows; *snap stays valid.
+ */
+int view_find(struct view *v, struct snap **snap, const char *path, size_t len, bool whole,
+	      uint32_t *ret_entry);
 /* Another reference. */
 struct snap *snap_ref(struct snap *s);
 void snap_put(struct snap *s); /* NULL is fine */

@@ -7,6 +7,7 @@
 #include "libclient/preload/paths.h"
 #include "libclient/preload/say.h"
 #include "libclient/preload/shadow.h"
+#include "libclient/preload/store.h"
 
 #include <stdbool.h>
 
@@ -37,13 +38,25 @@ static const struct snapshot_entry *directory(const struct listing *l)
 
 int listing_new(int fd, struct snap *snap, uint32_t entry, struct listing **ret_listing)
 {
-	uint32_t nr = snap_tree(snap)->entries[entry].nr_children;
-	struct listing *l = arena_alloc(sizeof(*l) + nr / 8 + 1);
+	struct snap *now = snap_ref(snap);
+	struct listing *l = NULL;
+	int r = 0;
 
-	if (l == NULL)
-		return -ENOMEM;
+	if (snapshot_is_unlisted(snap_tree(now), entry))
+		r = store_list(&now, entry, &entry);
+	if (r == 0 && (entry == SNAPSHOT_NONE || !snapshot_is_dir(&snap_tree(now)->entries[entry])))
+		r = -ENOENT; /* it has gone from the store meanwhile */
+	if (r == 0) {
+		l = arena_alloc(sizeof(*l) + snap_tree(now)->entries[entry].nr_children / 8 + 1);
+		r = l == NULL ? -ENOMEM : 0;
+	}
+	if (r != 0) {
+		snap_put(now);
+		return r;
+	}
+	snap_put(snap);
 	l->fd = fd;
-	l->snap = snap;
+	l->snap = now;
 	l->entry = entry;
 	l->local = l->first;
 	l->room = sizeof(l->first);

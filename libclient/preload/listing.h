@@ -14,7 +14,10 @@
 struct listing;
 struct snap;
 
-/* Takes over the reference to snap, not the descriptor.  -ENOMEM. */
+/*
+ * Takes over the reference to snap (but on an error), not the descriptor.  May wait for the
+ * directory to be listed.
+ */
 int listing_new(int fd, struct snap *snap, uint32_t entry, struct listing **ret_listing);
 void listing_free(struct listing *l);
 /* The descriptor to read the local directory by, where the one it was made with may be closed. */

@@ -67,7 +67,22 @@ static bool set_error(struct spot *s, int error)
 /* What the tree says of `path` below `from`.  False: it cannot be told by the text. */
 static bool walk(struct spot *s, uint32_t from, const char *path)
 {
-	switch (pathtext_walk(snap_tree(s->snap), from, path, &s->entry)) {
+	enum pathtext_found found;
+	int r;
+
+	while ((found = pathtext_walk(snap_tree(s->snap), from, path, &s->entry)) ==
+	       PATHTEXT_UNLISTED) {
+		r = store_list(&s->snap, s->entry, &from);
+		if (r != 0)
+			return set_error(s, r);
+		if (from != SNAPSHOT_NONE && snapshot_is_dir(&snap_tree(s->snap)->entries[from]))
+			continue;
+		s->entry = 0; /* the directory has gone from the store meanwhile */
+		s->kind = SPOT_LOCAL;
+		return true;
+	}
+	switch (found) {
+	case PATHTEXT_UNLISTED:
 	case PATHTEXT_UNKNOWN:
 		s->kind = SPOT_NONE;
 		return false;

@@ -61,6 +61,8 @@ enum pathtext_found pathtext_walk(const struct snapshot *tree, uint32_t from, co
 			child = snapshot_child(tree, at, path, n);
 			if (child == SNAPSHOT_NONE) {
 				*ret_entry = at;
+				if (snapshot_is_unlisted(tree, at))
+					return PATHTEXT_UNLISTED;
 				return climbs(path) ? PATHTEXT_UNKNOWN : PATHTEXT_ABSENT;
 			}
 			at = child;

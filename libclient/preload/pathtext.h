@@ -19,6 +19,7 @@ enum pathtext_found {
 	PATHTEXT_DIR,
 	PATHTEXT_FILE,
 	PATHTEXT_NOT_A_DIR, /* a file is used as a directory */
+	PATHTEXT_UNLISTED,  /* what *ret_entry, a directory, holds must be known first */
 };
 
 /*

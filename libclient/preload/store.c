@@ -52,12 +52,13 @@ static int make_view(struct view **ret)
 		.secret = conf->secret,
 		.token = conf->token,
 		.sources = conf->sources,
-		.flags = conf->role == CONF_PRIMARY ? WIRE_MOUNT_PREFETCH : WIRE_MOUNT_SECONDARY,
+		.flags = WIRE_MOUNT_PARTS,
 		.wait_ms = conf->role == CONF_PRIMARY ? 0 : conf->wait_ms,
 	};
 	struct link *l;
 	int r;
 
+	view_conf.flags |= conf->role == CONF_PRIMARY ? WIRE_MOUNT_PREFETCH : WIRE_MOUNT_SECONDARY;
 	r = link_new(&link_conf, &l);
 	if (r != 0)
 		return r;
@@ -192,6 +193,29 @@ struct snap *store_snap(int *ret_error)
 	}
 	*ret_error = r;
 	return NULL;
+}
+
+int store_list(struct snap **snap, uint32_t dir, uint32_t *entry)
+{
+	char listed[KEY_ROOM], path[KEY_ROOM];
+	int listed_len = snapshot_path(snap_tree(*snap), dir, listed, sizeof(listed));
+	int len = snapshot_path(snap_tree(*snap), *entry, path, sizeof(path)), r;
+	struct snap *now = snap_ref(*snap);
+	uint32_t found;
+
+	r = listed_len < 0 ? listed_len : len < 0 ? len : 0;
+	if (r == 0)
+		r = view_find(view, &now, listed, (size_t)listed_len, true, &found);
+	if (r == 0)
+		r = view_find(view, &now, path, (size_t)len, false, &found);
+	if (r != 0) {
+		snap_put(now);
+		return translate(r, true);
+	}
+	snap_put(*snap);
+	*snap = now;
+	*entry = found;
+	return 0;
 }
 
 int store_open_path(const char *path, struct file **ret_file)

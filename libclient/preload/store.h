@@ -24,6 +24,12 @@ void store_head_start(void);
 
 /* The newest tree, referenced for the caller; NULL and *ret_error when there is none. */
 struct snap *store_snap(int *ret_error);
+/*
+ * Have what the directory `dir` of *snap holds listed: *snap is the tree in which it is, *entry
+ * (a directory on the way to it, or itself) where it is there, or SNAPSHOT_NONE.  On an error
+ * both stay as they are.
+ */
+int store_list(struct snap **snap, uint32_t dir, uint32_t *entry);
 /* Open a file of that tree. */
 int store_open(const struct snap *snap, uint32_t entry, struct file **ret_file);
 /* Open by its path relative to the mount. */

@@ -163,6 +163,14 @@ int mount_refresh(struct mount *m, mount_attached_fn *fn, void *arg,
 	return 0;
 }
 
+int mount_list(struct mount *m, const char *path, size_t path_len, mount_attached_fn *fn, void *arg,
+	       struct mount_attach **ret_attach)
+{
+	(void)path;
+	(void)path_len;
+	return mount_refresh(m, fn, arg, ret_attach);
+}
+
 void mount_release(struct mount *m)
 {
 	(void)m;

@@ -179,7 +179,9 @@ static void on_listed(int error, const char *text, struct snapmem *snapshot, voi
 
 static void list_all(void)
 {
+	uint64_t serial = 0;
 	const struct lister_conf conf = {
+		.serial = &serial,
 		.prefix = PREFIX,
 		.oss_path = "oss://bucket/" PREFIX,
 		.concurrency = NR_AT_A_TIME,

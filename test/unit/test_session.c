@@ -164,6 +164,10 @@ static void test_a_snapshot_asked_for_again_comes_without_the_table(void **state
 	assert_int_equal(ask(f, &m.head, WIRE_SNAPSHOT, sizeof(m)), 0);
 	assert_int_equal(f->c.nr_fds, 1);
 	assert_int_equal(fake.nr_refs, 1); /* the refresh gave its own back */
+	assert_int_equal(ask_path(f, WIRE_LIST, 1, "some/directory"), 0);
+	assert_int_equal(f->c.nr_fds, 1);
+	assert_int_equal(fake.nr_refs, 1); /* so did this */
+	assert_int_equal(ask_path(f, WIRE_LIST, 2, "some/directory"), -EBADF);
 	m.flags = 0x80;
 	assert_int_equal(ask(f, &m.head, WIRE_SNAPSHOT, sizeof(m)), -EINVAL);
 }

@@ -310,6 +310,32 @@ static void test_an_unchanged_listing_is_recognised(void **state)
 	finish(&h);
 }
 
+static void test_a_directory_whose_names_are_not_known_is_told_from_an_empty_one(void **state)
+{
+	const struct tree_key far = { .key = "m/far/", .key_len = 6, .is_unlisted = true };
+	struct fixture f;
+	const struct snapshot *s;
+	uint32_t last;
+
+	(void)state;
+	start(&f, "m/");
+	add(&f, "m/file", 1);
+	add(&f, "m/empty/", 0);
+	assert_int_equal(tree_add(f.tree, &far), 0);
+	s = build(&f);
+
+	assert_true(snapshot_is_dir(find(s, "far")));
+	assert_true(snapshot_is_unlisted(s, snapshot_lookup(s, 0, "far", 3)));
+	assert_int_equal(snapshot_find(s, 0, "far/x/y", 7, &last), SNAPSHOT_NONE);
+	assert_true(snapshot_is_unlisted(s, last));
+	assert_int_equal(snapshot_find(s, 0, "empty/x", 7, &last), SNAPSHOT_NONE);
+	assert_ptr_equal(&s->entries[last], find(s, "empty"));
+	assert_false(snapshot_is_unlisted(s, last));
+	assert_int_equal(snapshot_find(s, 0, "file/x", 6, &last), SNAPSHOT_NONE);
+	assert_false(snapshot_is_unlisted(s, last));
+	finish(&f);
+}
+
 static void test_an_empty_listing_is_an_empty_directory(void **state)
 {
 	struct fixture f;
@@ -370,6 +396,8 @@ int main(void)
 		cmocka_unit_test(test_equal_inodes_are_told_apart),
 		cmocka_unit_test(test_a_snapshot_cannot_be_written_through_its_descriptor),
 		cmocka_unit_test(test_an_unchanged_listing_is_recognised),
+		cmocka_unit_test(
+			test_a_directory_whose_names_are_not_known_is_told_from_an_empty_one),
 		cmocka_unit_test(test_an_empty_listing_is_an_empty_directory),
 		cmocka_unit_test(test_a_million_keys_take_bounded_memory),
 	};
