@@ -105,12 +105,27 @@ size_t snapmem_len(const struct snapmem *m)
 	return m->len;
 }
 
+/* Where the texts lie depends on which page of the listing came first. */
+static bool is_same_entry(const struct snapshot *sa, const struct snapshot *sb, uint64_t i)
+{
+	struct snapshot_entry a = sa->entries[i], b = sb->entries[i];
+	const char *const name = snapshot_name(sa, &a), *const etag = sa->strings + a.etag_off;
+
+	if (a.name_len != b.name_len || memcmp(name, snapshot_name(sb, &b), a.name_len) != 0 ||
+	    a.etag_len != b.etag_len || memcmp(etag, sb->strings + b.etag_off, a.etag_len) != 0)
+		return false;
+	a.name_off = b.name_off = a.etag_off = b.etag_off = 0;
+	return memcmp(&a, &b, sizeof(a)) == 0;
+}
+
 bool snapmem_is_same(const struct snapmem *a, const struct snapmem *b)
 {
-	const size_t head = sizeof(struct snapshot_header);
+	const uint64_t nr = a->view.header->nr_entries;
+	uint64_t i;
 
-	if (a->len != b->len || a->view.header->nr_entries != b->view.header->nr_entries)
+	if (b->view.header->nr_entries != nr)
 		return false;
-	return memcmp((const char *)a->bytes + head, (const char *)b->bytes + head,
-		      a->len - head) == 0;
+	for (i = 0; i < nr && is_same_entry(&a->view, &b->view, i); i++)
+		;
+	return i == nr;
 }

@@ -412,6 +412,7 @@ static void plan_fini(struct plan *p)
 	free(p->start);
 	free(p->sorted);
 	free(p->out);
+	*p = (struct plan){ 0 };
 }
 
 static int compare_names(const struct tree *t, const struct node *a, const struct node *b)
@@ -586,7 +587,7 @@ static void move_texts(struct tree *t, char *to)
 	t->texts_cap = 0;
 }
 
-static int fill_snapshot(struct tree *t, const struct plan *p, uint32_t nr_entries, void *bytes)
+static void fill_snapshot(struct tree *t, const struct plan *p, uint32_t nr_entries, void *bytes)
 {
 	struct snapshot_header *h = bytes;
 	struct snapshot_entry *entries = (struct snapshot_entry *)(h + 1);
@@ -603,7 +604,6 @@ static int fill_snapshot(struct tree *t, const struct plan *p, uint32_t nr_entri
 			nr = put_children(t, p, entries, at, nr);
 	BUG_ON(nr != nr_entries);
 	sum_up(h, entries);
-	return inode_make_unique(entries, nr_entries);
 }
 
 int tree_build(struct tree *t, uint64_t serial, struct snapmem **ret_mem)
@@ -633,7 +633,12 @@ int tree_build(struct tree *t, uint64_t serial, struct snapmem **ret_mem)
 		goto out;
 	memcpy(bytes, &h, sizeof(h));
 	move_texts(t, (char *)bytes + h.strings_off);
-	r = fill_snapshot(t, &p, nr, bytes);
+	fill_snapshot(t, &p, nr, bytes);
+	/* What comes needs memory of its own, and these no more. */
+	plan_fini(&p);
+	free(t->nodes);
+	t->nodes = NULL;
+	r = inode_make_unique((struct snapshot_entry *)((char *)bytes + sizeof(h)), nr);
 	if (r == 0)
 		r = snapmem_seal(m);
 	if (r != 0)
