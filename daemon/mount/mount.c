@@ -687,7 +687,8 @@ void mounts_free(struct mounts *ms)
 		attach_free(a);
 	while ((m = TAILQ_FIRST(&ms->list)) != NULL) {
 		while ((a = TAILQ_FIRST(&m->waiting)) != NULL ||
-		       (a = TAILQ_FIRST(&m->next_up)) != NULL)
+		       (a = TAILQ_FIRST(&m->next_up)) != NULL ||
+		       (a = TAILQ_FIRST(&m->ahead.waiting)) != NULL)
 			attach_free(a);
 		mount_drop(m, "the daemon ends");
 	}
