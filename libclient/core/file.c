@@ -294,7 +294,7 @@ static bool hold_locked(struct view *v, struct file *f)
 	if (f->refs == 0) {
 		v->idle[f->slot] = NULL;
 		if (f->place.epoch != epoch_now() ||
-		    !link_idle_take(v->link, f->place.serial, f->slot, f->place.object)) {
+		    !link_idle_take(v->link, f->place.serial, f->slot, f->place.object, f)) {
 			unlink_locked(v, f);
 			return false;
 		}
@@ -492,7 +492,7 @@ static bool leave_idle_locked(struct view *v, struct file *f, struct file **ret_
 
 	if (f->place.object == 0 || f->place.epoch != epoch_now())
 		return false;
-	slot = link_idle_put(v->link, f->place.serial, f->place.object);
+	slot = link_idle_put(v->link, f->place.serial, f->place.object, f);
 	if (slot < 0)
 		return false;
 	*ret_old = v->idle[slot];

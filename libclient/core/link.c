@@ -192,7 +192,7 @@ void link_touch(struct link *l, uint32_t object, uint32_t chunk)
  * Under the submit lock, like all that writes numbers of a session into its memory: a new session's
  * memory takes the place of the old one's under that lock.
  */
-int link_idle_put(struct link *l, uint32_t serial, uint32_t object)
+int link_idle_put(struct link *l, uint32_t serial, uint32_t object, const void *owner)
 {
 	int slot = -EAGAIN;
 	bool wake = false;
@@ -208,20 +208,23 @@ int link_idle_put(struct link *l, uint32_t serial, uint32_t object)
 							__ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
 				slot = (int)i;
 		}
-	if (slot >= 0)
+	if (slot >= 0) {
+		l->idle_owners[slot] = owner;
 		wake = __atomic_load_n(&l->memory->is_watching, __ATOMIC_SEQ_CST) == 0;
+	}
 	lock_leave_inner(&l->submit_lock);
 	if (wake)
 		kick(&l->kick);
 	return slot;
 }
 
-bool link_idle_take(struct link *l, uint32_t serial, unsigned slot, uint32_t object)
+bool link_idle_take(struct link *l, uint32_t serial, unsigned slot, uint32_t object,
+		    const void *owner)
 {
 	bool taken;
 
 	lock_enter_inner(&l->submit_lock);
-	taken = serial != 0 && link_serial(l) == serial &&
+	taken = serial != 0 && link_serial(l) == serial && l->idle_owners[slot] == owner &&
 		__atomic_compare_exchange_n(&l->memory->idle[slot], &object, 0, false,
 					    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 	lock_leave_inner(&l->submit_lock);

@@ -112,10 +112,12 @@ void link_touch(struct link *l, uint32_t object, uint32_t chunk);
 /*
  * Nobody has the object open at the moment: leave it with the session, which closes it when
  * it is not taken out soon.  The slot, or -EAGAIN: close it now.  Signals are blocked.
+ * owner: who leaves it, as numbers are given anew once the session has closed it.
  */
-int link_idle_put(struct link *l, uint32_t serial, uint32_t object);
+int link_idle_put(struct link *l, uint32_t serial, uint32_t object, const void *owner);
 /* Take it out again.  False: it is closed, or the session is over.  Signals are blocked. */
-bool link_idle_take(struct link *l, uint32_t serial, unsigned slot, uint32_t object);
+bool link_idle_take(struct link *l, uint32_t serial, unsigned slot, uint32_t object,
+		    const void *owner);
 /* The next completion: 0, -EAGAIN when there is none, -ECONNRESET, -EPROTO. */
 int link_complete(struct link *l, uint32_t serial, struct wire_completion *ret);
 /*

@@ -41,6 +41,7 @@ struct link {
 	struct wire_session *memory; /* constant once mapped */
 	bool has_claims; /* chunks were pinned, here or before a fork: see map_session() */
 	struct ring submit, complete;
+	const void *idle_owners[WIRE_NR_IDLE]; /* who left what lies in memory->idle, last */
 
 	struct link_wait *waits;
 	uint32_t seq;

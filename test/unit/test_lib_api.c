@@ -184,6 +184,43 @@ static void test_mapped_bytes_are_pinned_until_they_are_unmapped(void **state)
 	assert_int_equal(ossc_map(f->file, 1, A_SIZE, &bytes, &mapping), -EINVAL);
 }
 
+/*
+ * Numbers of objects are given anew.  What the daemon has closed is not open again because another
+ * mount's object lies in its slot, under its number.
+ */
+static void test_what_another_mount_leaves_open_is_not_taken_for_ones_own(void **state)
+{
+	struct fixture *f = *state;
+	struct ossc_mount_options options = { .size = sizeof(options), .oss_path = "oss://b/" };
+	struct wire_session *memory = f->daemon->sessions[0].memory;
+	struct ossc_mount *other;
+	struct ossc_file *file;
+	unsigned nr_opens;
+
+	assert_int_equal(ossc_mount(f->conn, &options, &other), 0);
+	__atomic_store_n(&memory->takes_idle, 1, __ATOMIC_SEQ_CST);
+	ossc_close(f->file);
+	nr_opens = fake_count(f->daemon, nr_opens);
+	/* Left there, and taken again without a word. */
+	assert_int_not_equal(memory->idle[0], 0);
+	assert_int_equal(ossc_open(f->mount, "a.bin", &f->file), 0);
+	assert_int_equal(fake_count(f->daemon, nr_opens), nr_opens);
+	ossc_close(f->file);
+	/* The daemon closes it, and gives the other mount's object its number. */
+	__atomic_store_n(&memory->idle[0], 0, __ATOMIC_SEQ_CST);
+	assert_int_equal(ossc_open(other, "a.bin", &file), 0);
+	ossc_close(file);
+	assert_int_equal(fake_count(f->daemon, nr_opens), nr_opens + 1);
+	assert_int_not_equal(memory->idle[0], 0);
+	assert_int_equal(ossc_open(f->mount, "a.bin", &f->file), 0);
+	assert_int_equal(fake_count(f->daemon, nr_opens), nr_opens + 2);
+	/* It is still the other's. */
+	assert_int_equal(ossc_open(other, "a.bin", &file), 0);
+	assert_int_equal(fake_count(f->daemon, nr_opens), nr_opens + 2);
+	ossc_close(file);
+	ossc_unmount(other);
+}
+
 struct names {
 	char text[200];
 	int stop_after;
@@ -301,6 +338,7 @@ int main(void)
 		TEST(test_a_chunk_that_goes_before_the_copy_is_asked_for_again),
 		TEST(test_reads_in_flight_are_bounded),
 		TEST(test_mapped_bytes_are_pinned_until_they_are_unmapped),
+		TEST(test_what_another_mount_leaves_open_is_not_taken_for_ones_own),
 		TEST(test_listings_come_in_the_order_of_paths),
 		TEST(test_a_stat_tells_size_etag_and_kind),
 		TEST(test_options_of_a_newer_caller_are_not_ignored),
