@@ -251,8 +251,8 @@ int lazy_open_memory(struct file *f, struct pin *ret_which)
 		if (r != -EAGAIN)
 			return r;
 	}
-	r = file_failure(
-		f); /* a failed object is made anew at every open, until it is listed again */
+	/* A failed object is made anew at every open, until it is listed again. */
+	r = file_failure(f);
 	return r != 0 ? r : -EIO;
 }
 

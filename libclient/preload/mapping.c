@@ -118,14 +118,15 @@ static void *map_copy(struct file *f, const struct wish *w, size_t want)
 	return mem;
 }
 
-/* Claimed bytes: map the object's own memory. */
-static void *map_pinned(struct file *f, const struct pin *pin, const struct wish *w)
+/* Claimed bytes: map the object's own memory.  *ret_anew: the claim has to be taken anew. */
+static void *map_pinned(struct file *f, const struct pin *pin, const struct wish *w, bool *ret_anew)
 {
 	struct hold *hold;
 	void *mem;
 	int fd;
 
 	fd = file_memory_fd(f, pin);
+	*ret_anew = fd == -EAGAIN;
 	if (fd < 0)
 		return (void *)(long)fd;
 	hold = hold_new(file_ref(f), pin);
@@ -141,6 +142,7 @@ static void *map_pinned(struct file *f, const struct pin *pin, const struct wish
 static void *map_resident(struct file *f, const struct wish *w, size_t want)
 {
 	struct pin pin;
+	bool anew;
 	void *mem;
 	int i, r;
 
@@ -150,11 +152,11 @@ static void *map_resident(struct file *f, const struct wish *w, size_t want)
 			store_say_unread(f, r);
 			return (void *)(long)r;
 		}
-		mem = map_pinned(f, &pin, w);
+		mem = map_pinned(f, &pin, w, &anew);
 		if (!sys_is_error(mem))
 			return mem;
 		pin_drop(f, &pin);
-		if ((long)mem != -EAGAIN)
+		if (!anew)
 			return mem;
 	}
 	r = file_failure(f);

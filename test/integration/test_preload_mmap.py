@@ -92,6 +92,22 @@ def test_every_call_on_mapped_memory_does_what_it_does_on_a_plain_file(mode, cac
     same(plain_run, start(mode, cache), program)
 
 
+def test_more_locked_memory_than_one_may_have_is_the_kernels_answer(start, files):
+    """Not one of a claim that has to be taken anew: that is tried again, and fails otherwise."""
+    bare = ["setpriv", "--bounding-set=-ipc_lock"] if os.geteuid() == 0 else []
+    code = textwrap.dedent("""
+        import errno, mmap, os, sys
+        try:
+            mmap.mmap(os.open(sys.argv[1], os.O_RDONLY), 0, mmap.MAP_PRIVATE | 0x2000, mmap.PROT_READ)
+        except OSError as e:
+            print(errno.errorcode[e.errno])
+        """)
+    daemon = start("resident", ALL)
+    for path in files.plain / NAMES[0], daemon.path(NAMES[0]):
+        out = daemon.run("prlimit", "--memlock=65536", *bare, sys.executable, "-c", code, path)
+        assert out.stdout == b"EAGAIN\n", out.stderr
+
+
 @contextlib.contextmanager
 def evictors(daemon, count):
     """Processes that read both files over and over, so that a small cache keeps nothing."""
