@@ -18,7 +18,7 @@
 #define LOG_MODULE "socket"
 #include "daemon/base/log.h"
 
-#define BACKLOG	   128
+#define BACKLOG	   4096 /* a thousand ranks that start together: who finds no place looks again */
 #define LOCK_TRIES 16
 #define ENDING_MS  30000 /* a full cache is given back to the kernel in that time */
 #define LOOK_MS	   50

@@ -232,6 +232,11 @@ static int try_socket(struct link *l, const char *path, struct text *why)
 	r = open_socket(path, &fd);
 	if (r == -EACCES && l->locations.socket == NULL)
 		return -ECONNREFUSED; /* a daemon that is not for this user: there may be another */
+	if (r == -ETIMEDOUT) {
+		text_adds(why, "the daemon at ");
+		text_adds(why, path);
+		text_adds(why, " takes no more connections: it has stopped, or is overloaded");
+	}
 	if (r == -EACCES) {
 		text_adds(why, path);
 		text_adds(why,

@@ -1,8 +1,11 @@
 """Sizes at the upper end: objects of 5 TB, many files, many clients, many keys; and a daemon that has nothing to do."""
+import contextlib
 import hashlib
 import os
 import pathlib
 import resource
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -69,6 +72,27 @@ def test_a_thousand_clients_read_one_file_once(start_daemon, store):
         p.wait()
     assert (out, err) == (b"1 %d 0\n" % MiB, b"")
     assert store.counters("models/c/w.bin")["bytes"] == MiB
+
+
+def test_as_many_clients_may_knock_at_once(start_daemon, store):
+    """Nobody has to look again for a place: a busy daemon would lose some of them for good."""
+    with open("/proc/sys/net/core/somaxconn") as f:
+        most = int(f.read())
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    clients = min(1000, most, hard - 100 if hard != resource.RLIM_INFINITY else 1000)
+    if clients < 300:
+        pytest.skip(f"net.core.somaxconn is {most}, and {hard} descriptors may be had")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, clients + 100), hard))
+    d = start_daemon()
+    with contextlib.ExitStack() as stack:
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        os.kill(d.pid, signal.SIGSTOP)
+        stack.callback(os.kill, d.pid, signal.SIGCONT)
+        for _ in range(clients):
+            s = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+            s.setblocking(False)
+            s.connect(str(d.socket))  # EAGAIN: there is no place
+    assert d.status()["mounts"] == []
 
 
 OPEN_MANY = """
