@@ -10,7 +10,7 @@
 
 struct userns {
 	int dir_fd; /* the directory, as it is seen there: a path of /proc/self/fd leads in */
-	int ns_fd;  /* the mount namespace: closed, its mounts are gone once nothing of them is open */
+	int ns_fd; /* the mount namespace: closed, its mounts are gone once nothing of them is open */
 };
 
 /*
