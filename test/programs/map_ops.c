@@ -27,8 +27,7 @@ static void show_kinds(void)
 				char *m;
 
 				/* Two faults at once, for who may not lock so much. */
-				if (types[t] != MAP_PRIVATE && (prots[p] & PROT_WRITE) != 0 &&
-				    flags[f] == MAP_LOCKED)
+				if (types[t] != MAP_PRIVATE && flags[f] == MAP_LOCKED)
 					continue;
 				m = mmap(NULL, size, prots[p], types[t] | flags[f], fd, 0);
 				printf("kind %d %d %#x: ", types[t], prots[p], (unsigned)flags[f]);
