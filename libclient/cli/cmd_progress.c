@@ -126,7 +126,7 @@ static void clear(struct teller *t)
 
 static void draw(struct teller *t, const char *text)
 {
-	char line[DOWNLOAD_TEXT + 48];
+	char line[DOWNLOAD_TEXT + 24], whole[sizeof(line) + 8];
 	struct winsize size;
 	int columns = 80;
 
@@ -137,9 +137,9 @@ static void draw(struct teller *t, const char *text)
 	snprintf(line, sizeof(line), "oss-connector: %s", text);
 	if ((size_t)columns <= strlen(line))
 		line[columns - 1] = '\0'; /* a line that is full would be two */
-	memmove(line + 4, line, strlen(line) + 1);
-	memcpy(line, "\r\033[K", 4);
-	put(line);
+	/* The cursor goes back: what the program writes comes over it, from the line's beginning. */
+	snprintf(whole, sizeof(whole), "\r\033[K%s\r", line);
+	put(whole);
 	t->drawn = true;
 }
 

@@ -10,11 +10,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WATCH_SECONDS	 2
-#define WATCH_LEAST	 0.1
-#define WATCH_MOST	 86400
-#define OTHER_COLUMNS	 72 /* of a table, behind its first column */
-#define NAME_WIDTH_LEAST 14
+#define WATCH_SECONDS 2
+#define WATCH_LEAST   0.1
+#define WATCH_MOST    86400
 
 struct screen {
 	bool is_terminal;
@@ -100,12 +98,7 @@ static int show(struct report *r, bool as_json, const struct screen *screen)
 		if (r->json[0] != '\0' && r->json[strlen(r->json) - 1] != '\n')
 			putchar('\n');
 	} else {
-		r->name_width = REPORT_NAME_WIDTH;
-		if (screen->columns > 0 && screen->columns < REPORT_NAME_WIDTH + OTHER_COLUMNS)
-			r->name_width = screen->columns - OTHER_COLUMNS;
-		if (r->name_width < NAME_WIDTH_LEAST)
-			r->name_width = NAME_WIDTH_LEAST;
-		r->cut = screen->is_terminal;
+		r->columns = screen->columns;
 		r->out = open_memstream(&text, &len);
 		if (r->out == NULL)
 			return fail("%s", strerror(errno));
@@ -130,7 +123,7 @@ static int print_once(struct ossc *conn, bool as_json)
 
 	if (error != 0)
 		return target_fail(&t, "status", error);
-	screen.rows = screen.columns = 0;
+	screen.rows = 0; /* nothing is drawn over */
 	r.json = json;
 	error = show(&r, as_json, &screen);
 	free(json);

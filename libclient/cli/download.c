@@ -123,29 +123,34 @@ static void say_bytes(uint64_t bytes, const char *per, char buf[32])
 	snprintf(buf, 32, i == 0 ? "%.0f %s%s" : "%.1f %s%s", n, units[i], per);
 }
 
-static void say_wait(const struct download *d, double now, char text[96])
+static bool is_still(const struct download *d, double now)
 {
-	const bool still = now - d->moved >= STILL_SECONDS;
+	return d->bytes > 0 && now - d->moved >= STILL_SECONDS;
+}
+
+/* What it waits for; "" while all is well.  Behind "nothing for 5 s" in fewer words. */
+static void say_wait(const struct download *d, bool still, double now, char text[96])
+{
+	const char *again = still ? ": " : "; asks again: ";
+	const bool lately = d->why != 0 && (d->retried_ms < RETRIED_LATELY_MS || still);
 
 	text[0] = '\0';
 	if (d->cache_full && d->in_flight == 0)
 		snprintf(text, 96, "; the cache is full: waits for readers");
-	else if (d->retried_ms < RETRIED_LATELY_MS && d->why >= 300 && d->why < 600)
-		snprintf(text, 96, "; asks again: the store answered %u", d->why);
-	else if (d->retried_ms < RETRIED_LATELY_MS)
-		snprintf(text, 96, "; asks again: %.60s", strerror((int)d->why));
+	else if (lately && d->why >= 300 && d->why < 600)
+		snprintf(text, 96, "%sthe store answered %u", again, d->why);
+	else if (lately)
+		snprintf(text, 96, "%s%.60s", again, strerror((int)d->why));
 	else if (d->bytes == 0)
 		snprintf(text, 96, "; waits for the first bytes");
-	else if (still)
-		snprintf(text, 96, "; nothing has come for %.0f s", now - d->moved);
 	else if (d->slowed > 0 && now - d->slowed < SLOWED_SECONDS)
 		snprintf(text, 96, "; the store asks to slow down");
 }
 
 void download_say(const struct download *d, double now, char text[DOWNLOAD_TEXT])
 {
-	char bytes[32], total[32], rate[32], left[48] = "", wait[96];
-	char seconds[32];
+	const bool still = is_still(d, now);
+	char bytes[32], total[32], pace[48], left[48] = "", wait[96], buf[32];
 
 	if (d->listing || !download_is_running(d)) {
 		snprintf(text, DOWNLOAD_TEXT, "%s", say_not_begun(d));
@@ -153,13 +158,18 @@ void download_say(const struct download *d, double now, char text[DOWNLOAD_TEXT]
 	}
 	say_bytes(d->bytes, "", bytes);
 	say_bytes(d->total > d->bytes ? d->total : d->bytes, "", total);
-	say_bytes((uint64_t)d->rate, "/s", rate);
-	if (d->rate >= 1 && d->total > d->bytes)
+	say_wait(d, still, now, wait);
+	say_bytes((uint64_t)d->rate, "/s", buf);
+	snprintf(pace, sizeof(pace), ", %s", buf);
+	/* A terminal has 80 columns: what is amiss matters more than a guess of what is left. */
+	if (still)
+		snprintf(pace, sizeof(pace), "; nothing for %s",
+			 human_seconds((uint64_t)(now - d->moved), buf));
+	else if (wait[0] == '\0' && d->rate >= 1 && d->total > d->bytes)
 		snprintf(left, sizeof(left), ", %s left",
 			 human_seconds((uint64_t)((double)(d->total - d->bytes) / d->rate) + 1,
-				       seconds));
-	say_wait(d, now, wait);
-	snprintf(text, DOWNLOAD_TEXT, "%s of %s, %s%s%s", bytes, total, rate, left, wait);
+				       buf));
+	snprintf(text, DOWNLOAD_TEXT, "%s of %s%s%s%s", bytes, total, pace, left, wait);
 }
 
 void download_say_end(const struct download *d, char text[DOWNLOAD_TEXT])

@@ -5,7 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TEXT_LEN 1100
+#define TEXT_LEN	 1100
+#define NAME_WIDTH	 44 /* of the first column, where there is room */
+#define NAME_WIDTH_LEAST 14
+#define FILES_MAX	 64 /* of a mount, sorted; the daemon tells of fewer */
+
+/* Columns that a table takes behind its first one. */
+enum {
+	OF_MOUNTS = 72,
+	OF_FILES = 50,
+	OF_SOURCES = 70,
+	OF_CLIENTS = 44,
+};
 
 static uint64_t number(const char *value, const char *path)
 {
@@ -55,17 +66,21 @@ static const char *earlier(const char *array, const char *element, const char *c
 }
 
 /* The first column; of a path that is too long the end says more. */
-static void print_name(const struct report *r, const char *name)
+static void print_name(const struct report *r, int others, const char *name)
 {
-	int len = (int)strlen(name);
+	int len = (int)strlen(name), width = NAME_WIDTH;
 
-	if (r->cut && len > r->name_width) {
-		name += len - (r->name_width - 2);
+	if (r->columns > 0 && r->columns < NAME_WIDTH + others)
+		width = r->columns - others;
+	if (width < NAME_WIDTH_LEAST)
+		width = NAME_WIDTH_LEAST;
+	if (r->columns > 0 && len > width) {
+		name += len - (width - 2);
 		while (((unsigned char)*name & 0xc0) == 0x80) /* not into the middle of a letter */
 			name++;
 		fprintf(r->out, "..%s", name);
 	} else {
-		fprintf(r->out, "%-*s", r->name_width, name);
+		fprintf(r->out, "%-*s", width, name);
 	}
 }
 
@@ -88,17 +103,17 @@ static void print_head(const struct report *r)
 								   : "");
 	fprintf(r->out, "verified  %" PRIu64 " objects, %" PRIu64 " mismatches\n",
 		number(json, "cache.verified"), number(json, "cache.mismatches"));
-	fprintf(r->out,
-		"fetched   %s in %" PRIu64 " requests, %" PRIu64 " retries, %" PRIu64
-		" errors; %" PRIu64 " in flight",
-		bytes(json, "fetch.bytes", buf[0]), number(json, "fetch.requests"),
-		number(json, "fetch.retries"), number(json, "fetch.errors"),
-		number(json, "fetch.in_flight"));
-	if (number(json, "fetch.throttled") > 0)
-		fprintf(r->out, "; asked to slow down %" PRIu64 " times",
-			number(json, "fetch.throttled"));
+	fprintf(r->out, "fetched   %s, ", bytes(json, "fetch.bytes", buf[0]));
 	if (r->before != NULL)
-		fprintf(r->out, "; %s", rate(r, json, r->before, "fetch.bytes", buf[1]));
+		fprintf(r->out, "%s, ", rate(r, json, r->before, "fetch.bytes", buf[1]));
+	fprintf(r->out,
+		"%" PRIu64 " requests, %" PRIu64 " retries, %" PRIu64 " errors, %" PRIu64
+		" in flight",
+		number(json, "fetch.requests"), number(json, "fetch.retries"),
+		number(json, "fetch.errors"), number(json, "fetch.in_flight"));
+	if (number(json, "fetch.throttled") > 0)
+		fprintf(r->out, ", asked to slow down %" PRIu64 " times",
+			number(json, "fetch.throttled"));
 	fputc('\n', r->out);
 }
 
@@ -109,7 +124,7 @@ static void print_mount(const struct report *r, const char *m)
 	uint64_t total = number(m, "download.total"), done = number(m, "download.bytes");
 	char text[TEXT_LEN], buf[3][32];
 
-	print_name(r, json_text(json_find(m, "oss_path"), text, sizeof(text)));
+	print_name(r, OF_MOUNTS, json_text(json_find(m, "oss_path"), text, sizeof(text)));
 	json_text(json_find(m, "prefetch"), text, sizeof(text));
 	if (strcmp(text, "waiting") == 0)
 		snprintf(text, sizeof(text), "waits for an open");
@@ -131,36 +146,53 @@ static void print_mounts(const struct report *r)
 	if (m == NULL)
 		return;
 	fputc('\n', r->out);
-	print_name(r, "MOUNT");
+	print_name(r, OF_MOUNTS, "MOUNT");
 	fprintf(r->out, " %8s %10s %10s %12s %7s  %s\n", "FILES", "SIZE", "CACHED", "RATE",
 		"CLIENTS", "PREFETCH");
 	for (; m != NULL; m = json_next(m))
 		print_mount(r, m);
 }
 
+static int by_path(const void *a, const void *b)
+{
+	const char *const *one = a, *const *other = b;
+	char text[2][TEXT_LEN];
+
+	return strcmp(json_text(json_find(*one, "path"), text[0], TEXT_LEN),
+		      json_text(json_find(*other, "path"), text[1], TEXT_LEN));
+}
+
+static void print_file(const struct report *r, const char *f, const char *before)
+{
+	char text[TEXT_LEN], buf[3][32];
+
+	print_name(r, OF_FILES, json_text(json_find(f, "path"), text, sizeof(text)));
+	fprintf(r->out, " %8" PRIu64 " %10s %10s %12s%s\n", number(f, "in_flight"),
+		bytes(f, "bytes", buf[0]), bytes(f, "cached_bytes", buf[1]),
+		rate(r, f, before, "received", buf[2]),
+		json_is_true(json_find(f, "opened")) ? "  open" : "");
+}
+
+/* By name, so that a line stays where it is from look to look. */
 static void print_files_of(const struct report *r, const char *m, bool *is_first)
 {
 	static const char *const of_mount[] = { "oss_path", "model_dir", "uid", NULL };
 	static const char *const of_file[] = { "path", NULL };
 	const char *old = earlier(json_find(r->before, "mounts"), m, of_mount);
-	const char *f = json_first(json_find(m, "active")), *before;
-	char text[TEXT_LEN], buf[3][32];
+	const char *f = json_first(json_find(m, "active")), *files[FILES_MAX];
+	unsigned nr = 0, i;
 
-	for (; f != NULL; f = json_next(f)) {
-		if (*is_first) {
-			fputc('\n', r->out);
-			print_name(r, "FILE");
-			fprintf(r->out, " %8s %10s %10s %12s\n", "REQUESTS", "SIZE", "CACHED",
-				"RATE");
-		}
+	for (; f != NULL && nr < FILES_MAX; f = json_next(f))
+		files[nr++] = f;
+	qsort(files, nr, sizeof(files[0]), by_path);
+	if (nr > 0 && *is_first) {
+		fputc('\n', r->out);
+		print_name(r, OF_FILES, "FILE");
+		fprintf(r->out, " %8s %10s %10s %12s\n", "REQUESTS", "SIZE", "CACHED", "RATE");
 		*is_first = false;
-		before = earlier(json_find(old, "active"), f, of_file);
-		print_name(r, json_text(json_find(f, "path"), text, sizeof(text)));
-		fprintf(r->out, " %8" PRIu64 " %10s %10s %12s%s\n", number(f, "in_flight"),
-			bytes(f, "bytes", buf[0]), bytes(f, "cached_bytes", buf[1]),
-			rate(r, f, before, "received", buf[2]),
-			json_is_true(json_find(f, "opened")) ? "  open" : "");
 	}
+	for (i = 0; i < nr; i++)
+		print_file(r, files[i], earlier(json_find(old, "active"), files[i], of_file));
 }
 
 static void print_sources(const struct report *r)
@@ -172,12 +204,12 @@ static void print_sources(const struct report *r)
 	if (s == NULL)
 		return;
 	fputc('\n', r->out);
-	print_name(r, "SOURCE ADDRESS");
+	print_name(r, OF_SOURCES, "SOURCE ADDRESS");
 	fprintf(r->out, " %8s %10s %10s %12s %7s  %s\n", "IN USE", "CONNECTED", "RECEIVED", "RATE",
 		"ERRORS", "STATE");
 	for (; s != NULL; s = json_next(s)) {
 		before = earlier(json_find(r->before, "sources"), s, keys);
-		print_name(r, json_text(json_find(s, "address"), text, sizeof(text)));
+		print_name(r, OF_SOURCES, json_text(json_find(s, "address"), text, sizeof(text)));
 		fprintf(r->out, " %8" PRIu64 " %10" PRIu64 " %10s %12s %7" PRIu64 "  ",
 			number(s, "in_flight"), number(s, "connections"), bytes(s, "bytes", buf[0]),
 			rate(r, s, before, "bytes", buf[1]), number(s, "errors"));
@@ -199,10 +231,10 @@ static void print_clients(const struct report *r)
 	if (s == NULL)
 		return;
 	fputc('\n', r->out);
-	print_name(r, "CLIENT");
+	print_name(r, OF_CLIENTS, "CLIENT");
 	fprintf(r->out, " %8s %10s %10s %12s\n", "PID", "UID", "OPEN", "PINNED");
 	for (; s != NULL; s = json_next(s)) {
-		print_name(r, json_text(json_find(s, "exe"), text, sizeof(text)));
+		print_name(r, OF_CLIENTS, json_text(json_find(s, "exe"), text, sizeof(text)));
 		fprintf(r->out, " %8" PRIu64 " %10" PRIu64 " %10" PRIu64 " %12" PRIu64 "\n",
 			number(s, "pid"), number(s, "uid"), number(s, "objects"),
 			number(s, "pins"));

@@ -242,7 +242,8 @@ void store_say_unread(const struct file *f, int error)
 	case -ENOENT:
 	case -ETIMEDOUT:
 	case -EHOSTUNREACH:
-		SAY_ONCE(file_path(f), " cannot be read: the daemon's log says why (",
+		SAY_ONCE(file_path(f),
+			 " cannot be read: the daemon's log, which `ossc status` names, says why (",
 			 text_errno_name(error), ")");
 	}
 }

@@ -116,7 +116,7 @@ def test_a_file_that_cannot_be_read_is_named_once(program, store, start_daemon):
     out = daemon.run(sys.executable, "-c", "import os; f = os.open(os.environ['MODEL_DIR'] + '/w.bin', 0)\n"
                      f"for i in range(2):\n    try: {program}\n    except OSError as e: print(e.errno)")
     assert out.stdout.decode().split() == [str(errno.EACCES)] * 2
-    assert said(out) == ["oss-connector: w.bin cannot be read: the daemon's log says why (EACCES)"]
+    assert said(out) == ["oss-connector: w.bin cannot be read: the daemon's log, which `ossc status` names, says why (EACCES)"]
 
 
 @pytest.mark.parametrize("wrong, finding", [
