@@ -11,7 +11,7 @@
 #define OSSC_VERSION "unknown"
 #endif
 
-#define HELLO_MS     10000u
+#define HELLO_MS     LINK_REQUEST_MS
 #define RETRY_MS     20u   /* between two looks for a daemon that is starting */
 #define LOSER_MS     3000u /* ours ended: another may have won the race and be about to listen */
 #define NR_HELLO_FDS 3u
