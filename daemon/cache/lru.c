@@ -88,8 +88,8 @@ void lru_settle(struct chunk *ch)
  */
 static uint32_t nr_stood_in(const struct cache *c)
 {
-	uint64_t room = c->bound >> c->chunk_shift, nr = 2 * (uint64_t)c->nr_users;
-	uint64_t most = room >= 8 ? room / 4 : room >= 4 ? 2 : room / 2;
+	uint64_t quarter = c->bound >> c->chunk_shift >> 2, nr = 2 * (uint64_t)c->nr_users;
+	uint64_t most = quarter > 2 ? quarter : 2;
 
 	return (uint32_t)(nr < most ? nr : most);
 }

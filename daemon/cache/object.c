@@ -334,7 +334,7 @@ void object_unuse(struct object *o)
 	cache_lock(c);
 	BUG_ON(o->users == 0 || c->nr_users == 0);
 	c->nr_users--;
-	room_arose(c, true); /* one chunk fewer is stood in */
+	room_arose(c, true); /* fewer chunks are stood in */
 	if (--o->users == 0 && !o->dropped) {
 		c->nr_in_use--;
 		lru_end_holds_of(o);

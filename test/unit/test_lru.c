@@ -270,8 +270,8 @@ static void test_a_hold_ends_after_a_bounded_time(void **state)
 	f.nr_room = 0;
 	fixture_tick(&f, HOLD_MS / 2);
 	assert_int_equal(f.nr_room, 1);
-	assert_int_equal(load(o, 2, FETCH_READAHEAD),
-			 0); /* the touch was lost: it counts as read */
+	/* The touch was lost: it counts as read. */
+	assert_int_equal(load(o, 2, FETCH_DEMAND), 0);
 	assert_string_equal(present(&f, o), "12");
 	object_unref(o);
 	fixture_end(&f);
