@@ -18,7 +18,6 @@
 #include "daemon/base/log.h"
 
 #define PATIENCE_MS 500 /* a listing that ends before is not run ahead of */
-#define JOBS_MOST   8
 
 /* One directory on its way. */
 struct ahead_job {
@@ -263,7 +262,7 @@ static void go(struct mount *m)
 		return;
 	TAILQ_FOREACH(a, &m->ahead.waiting, link)
 	{
-		if (m->ahead.nr_jobs == JOBS_MOST)
+		if (m->ahead.nr_jobs == AHEAD_JOBS)
 			return;
 		if (!is_on_its_way(m, a->path) && start_job(m, a->path) != 0) {
 			give_up(m);
@@ -288,6 +287,11 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	/* Before a page has come, a directory's would not come sooner. */
+	if (m->lister != NULL && !lister_is_long(m->lister)) {
+		ahead_begin(m);
+		return;
+	}
 	m->ahead.is_on = true;
 	go(m);
 }

@@ -15,6 +15,7 @@
 #include <sys/queue.h>
 
 #define AHEAD_ENTRIES 20000u
+#define AHEAD_JOBS    8u /* directories at a time, for each mount */
 
 struct ahead_job;
 struct event;

@@ -72,6 +72,7 @@ struct lister {
 	unsigned concurrency; /* 1: the store's order does not matter */
 	unsigned nr_running;
 	unsigned nr_pages;   /* that brought keys */
+	bool is_long;	     /* there are more than one page has room for */
 	unsigned nr_guesses; /* stretches that have found nothing where they were begun */
 	struct keyspace keys;
 	struct stretch *stretches; /* `concurrency` of them */
@@ -315,6 +316,7 @@ static int on_page(const struct list_page *page, void *arg)
 	if (l->concurrency > 1)
 		estimate(s, first);
 	l->nr_pages++;
+	l->is_long |= page->is_truncated;
 	r = add_keys(l, page);
 	return r == 0 && page->is_truncated ? divide(l) : r;
 }
@@ -485,6 +487,11 @@ int lister_start(const struct lister_conf *conf, lister_done_fn *fn, void *arg,
 	else
 		*ret_lister = l;
 	return r;
+}
+
+bool lister_is_long(const struct lister *l)
+{
+	return l->is_long;
 }
 
 void lister_cancel(struct lister *l)

@@ -45,6 +45,8 @@ typedef void lister_done_fn(int error, const char *text, struct snapmem *snapsho
 int lister_start(const struct lister_conf *conf, lister_done_fn *fn, void *arg,
 		 struct lister **ret_lister);
 void lister_cancel(struct lister *l);
+/* A page has come, and it was not the last: single directories may come sooner.  From the control loop. */
+bool lister_is_long(const struct lister *l);
 
 /* A listed key as the tree takes it; its strings are the entry's. */
 struct tree_key lister_key(const struct list_entry *e);

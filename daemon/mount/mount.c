@@ -23,8 +23,7 @@
 #define LOG_MODULE "mount"
 #include "daemon/base/log.h"
 
-#define LIST_CONNECTIONS 16
-#define FRESH_MS	 1000 /* a second primary takes a snapshot as young as this */
+#define FRESH_MS 1000 /* a second primary takes a snapshot as young as this */
 
 static void start_listing(struct mount *m);
 
@@ -639,7 +638,8 @@ int mounts_new(struct worker *control, struct cache *cache, const struct mounts_
 	struct http_client_conf client = {
 		.connect_timeout_ms = conf->connect_timeout_ms,
 		.idle_timeout_ms = conf->idle_timeout_ms,
-		.max_connections = LIST_CONNECTIONS,
+		/* So many that single directories need not wait for a listing's. */
+		.max_connections = bounded(conf->list_concurrency, 1024) + AHEAD_JOBS,
 		.tls_ca_file = conf->tls_ca_file,
 	};
 	struct fetch_conf fetch = {
