@@ -166,7 +166,7 @@ static void give_up(struct mount *m)
 	m->ahead.is_off = true;
 	cancel_jobs(m);
 	if (m->lister == NULL && !TAILQ_EMPTY(&m->ahead.waiting))
-		mount_list_again(m, "a directory is too large to be listed by itself");
+		mount_list_again(m, "more is asked for than can be listed by itself");
 }
 
 /* Who waits for this path; NULL: for anything that is known now. */
@@ -235,6 +235,7 @@ static int start_job(struct mount *m, const char *path)
 	j->path = xstrdup(path);
 	TAILQ_INSERT_TAIL(&m->ahead.jobs, j, link);
 	m->ahead.nr_jobs++;
+	m->ahead.nr_begun++;
 	r = oss_list_start(m->ms->base, m->ms->client, m->bucket, &conf, &events, j, &j->list);
 	free(prefix);
 	if (r != 0)
@@ -264,7 +265,9 @@ static void go(struct mount *m)
 	{
 		if (m->ahead.nr_jobs == AHEAD_JOBS)
 			return;
-		if (!is_on_its_way(m, a->path) && start_job(m, a->path) != 0) {
+		if (is_on_its_way(m, a->path))
+			continue;
+		if (m->ahead.nr_begun == AHEAD_DIRS || start_job(m, a->path) != 0) {
 			give_up(m);
 			return;
 		}

@@ -3,8 +3,8 @@
  * the first listing of a mount takes long.  Each one gives the mount a snapshot of what
  * is known by then; the whole one ends it.
  *
- * A directory that is too large for this (more than AHEAD_ENTRIES with all those before)
- * is waited for with the whole listing, which reads in many places at once.
+ * Each lays down the snapshot anew: so there are AHEAD_DIRS of them at most, of AHEAD_ENTRIES
+ * names together.  Who wants more waits for the whole listing, which reads in many places at once.
  *
  * Threads: the control loop.
  */
@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <sys/queue.h>
 
+#define AHEAD_DIRS    256u
 #define AHEAD_ENTRIES 20000u
 #define AHEAD_JOBS    8u /* directories at a time, for each mount */
 
@@ -29,6 +30,7 @@ struct ahead { /* of one mount */
 	TAILQ_HEAD(attach_list, mount_attach) waiting;
 	TAILQ_HEAD(, ahead_job) jobs;
 	unsigned nr_jobs;
+	unsigned nr_begun; /* jobs, ever */
 };
 
 int ahead_init(struct mount *m);

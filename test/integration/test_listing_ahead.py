@@ -76,6 +76,7 @@ class Held(http.server.ThreadingHTTPServer):
 
 class Answer(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def reply(self, status, body, **headers):
         self.send_response(status)
@@ -227,6 +228,18 @@ def test_a_directory_too_large_to_be_listed_by_itself_comes_with_all(held, start
     names = p.communicate(timeout=60)[0].split()
     assert sorted(names) == sorted([".", "..", *(f"{i:05d}" for i in range(25_000))])
     assert server.asked["m/wide/"] <= 21 and server.asked["m/small/"] == 1
+
+
+def test_who_walks_through_many_directories_waits_for_all(held, start):
+    keys = {f"m/{i:03d}/file": b"" for i in range(300)}
+    server = held(keys, page=1000)
+    d = start(server)
+    p = subprocess.Popen(["find", d.path(), "-type", "f", "-printf", "%P\n"], env=d.preload(), stdout=subprocess.PIPE, text=True)
+    wait_until(lambda: sum(server.asked.values()) == 256, "fewer are listed by themselves", 60)
+    assert p.poll() is None
+    server.gate.set()
+    assert sorted(p.communicate(timeout=60)[0].splitlines()) == files(keys)
+    assert sum(server.asked.values()) == 256 == len(server.asked)
 
 
 def test_a_new_daemon_in_the_middle_of_it_knows_what_programs_have_open(held, start):
