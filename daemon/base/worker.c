@@ -16,6 +16,9 @@
 
 #define NAME_MAX_LEN	  15
 #define DRAINS_AT_END_MAX 64 /* work posted by work, while the loop ends */
+#define PRIORITIES	  3  /* libevent gives new events the middle one, WORKER_SOON */
+#define LATER_AT_A_TIME	  16 /* events of that one, or ... */
+#define LATER_US	  1000
 
 struct letter {
 	struct letter *next;
@@ -100,6 +103,24 @@ static void worker_on_wake(evutil_socket_t fd, short what, void *arg)
 	event_base_loopbreak(w->base);
 }
 
+static struct event_base *new_base(void)
+{
+	const struct timeval slice = { .tv_usec = LATER_US };
+	struct event_config *conf = event_config_new();
+	struct event_base *base = NULL;
+
+	if (conf != NULL && event_config_set_max_dispatch_interval(conf, &slice, LATER_AT_A_TIME,
+								   WORKER_LATER) == 0)
+		base = event_base_new_with_config(conf);
+	if (conf != NULL)
+		event_config_free(conf);
+	if (base != NULL && event_base_priority_init(base, PRIORITIES) == -1) {
+		event_base_free(base);
+		return NULL;
+	}
+	return base;
+}
+
 int worker_new(const char *name, struct worker **ret_worker)
 {
 	struct worker *w = xcalloc(1, sizeof(*w));
@@ -113,7 +134,7 @@ int worker_new(const char *name, struct worker **ret_worker)
 		goto err_free;
 	}
 	r = -ENOMEM;
-	w->base = event_base_new();
+	w->base = new_base();
 	if (w->base == NULL)
 		goto err_close;
 	w->wake = event_new(w->base, w->wake_fd, EV_READ | EV_PERSIST, worker_on_wake, w);

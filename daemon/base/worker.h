@@ -15,6 +15,15 @@ struct worker;
 
 typedef void worker_fn(void *arg);
 
+/*
+ * Priorities of events (event_priority_set()); a new one has the first.  Of those that may come
+ * later a few run, then everything else that has become ready meanwhile, then a few again.
+ */
+enum {
+	WORKER_SOON = 1,
+	WORKER_LATER = 2
+};
+
 /* name: at most 15 bytes, shown by ps -T.  Makes the base and the mailbox, no thread yet. */
 int worker_new(const char *name, struct worker **ret_worker);
 struct event_base *worker_base(struct worker *w);

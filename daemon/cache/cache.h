@@ -244,6 +244,8 @@ uint64_t fill_end(const struct fill *f);    /* one past the chunk's last byte */
 int fill_write(struct fill *f, const void *buf, size_t len);
 /* Is fill_splice() better now?  Not while another thread is at it, where object_takes_writers(). */
 bool fill_splices(struct fill *f);
+/* Does somebody wait for bytes of it?  Without the lock, so it may be seen a moment late. */
+bool fill_is_wanted(const struct fill *f);
 /* From a pipe that has bytes: as many as were taken (> 0, never too many), or a negative errno. */
 ssize_t fill_splice(struct fill *f, int pipe_fd, size_t len);
 /*

@@ -284,6 +284,11 @@ bool fill_splices(struct fill *f)
 	return true;
 }
 
+bool fill_is_wanted(const struct fill *f)
+{
+	return __atomic_load_n(&f->chunk->interest, __ATOMIC_RELAXED) != 0;
+}
+
 ssize_t fill_splice(struct fill *f, int pipe_fd, size_t len)
 {
 	struct object *o = f->object;

@@ -12,12 +12,14 @@
 
 #include "common/clock.h"
 #include "common/strbuf.h"
+#include "daemon/base/worker.h"
 #include "daemon/base/xalloc.h"
 #include "daemon/http/body.h"
 #include "daemon/http/client.h"
 #include "daemon/http/pace.h"
 #include "daemon/http/reqhead.h"
 #include "daemon/http/response.h"
+#include "daemon/http/sink.h"
 #include "daemon/net/connpool.h"
 #include "daemon/net/source.h"
 #include "daemon/net/stream.h"
@@ -311,6 +313,14 @@ static int fill_head(struct http_exchange *x)
 	return 0;
 }
 
+/* Long bodies that nobody waits for let everybody else go first, with each step. */
+static bool may_wait(const struct http_exchange *x)
+{
+	struct sink *s = x->state == XCHG_BODY ? x->body.sink : NULL;
+
+	return s != NULL && s->ops->may_wait != NULL && s->ops->may_wait(s);
+}
+
 /* The final head has arrived: ask where the body shall go. */
 static int begin_body(struct http_exchange *x)
 {
@@ -331,7 +341,8 @@ static int begin_body(struct http_exchange *x)
 	if (sink == NULL && x->res.length > BODY_DROP_MAX)
 		return STEP_DONE;
 	xchg_set_state(x, XCHG_BODY);
-	return STEP_AGAIN;
+	/* The first bytes cost the most: fresh memory. */
+	return may_wait(x) && x->res.length > 0 ? STEP_YIELD : STEP_AGAIN;
 }
 
 static int read_head(struct http_exchange *x)
@@ -415,6 +426,12 @@ static int run_state(struct http_exchange *x)
 
 static void xchg_on_io(evutil_socket_t fd, short what, void *arg);
 
+static void choose_turn(struct http_exchange *x)
+{
+	/* A base without priorities has one for all. */
+	event_priority_set(x->event, may_wait(x) ? WORKER_LATER : WORKER_SOON);
+}
+
 /* Ask to be called; `what` as for events.  The timer starts again at each call. */
 static int wait_for(struct http_exchange *x, short what)
 {
@@ -423,14 +440,19 @@ static int wait_for(struct http_exchange *x, short what)
 		.tv_usec = x->idle_timeout_ms % 1000 * 1000,
 	};
 
-	if (x->event != NULL && x->waits_for == what)
+	if (x->event != NULL && x->waits_for == what) {
+		choose_turn(x);
 		return 0;
+	}
 	if (x->event != NULL)
 		event_free(x->event);
 	x->waits_for = what;
 	x->event = event_new(x->parts->base, stream_fd(conn_stream(x->conn)), what | EV_PERSIST,
 			     xchg_on_io, x);
-	if (x->event == NULL || event_add(x->event, &idle) == -1)
+	if (x->event == NULL)
+		return fail(x, -ENOMEM, "out of memory");
+	choose_turn(x);
+	if (event_add(x->event, &idle) == -1)
 		return fail(x, -ENOMEM, "out of memory");
 	return 0;
 }
@@ -447,7 +469,10 @@ static int yield(struct http_exchange *x)
 		event_free(x->event);
 	x->waits_for = 0;
 	x->event = event_new(x->parts->base, -1, 0, xchg_on_io, x);
-	if (x->event == NULL || event_add(x->event, &now) == -1)
+	if (x->event == NULL)
+		return fail(x, -ENOMEM, "out of memory");
+	choose_turn(x);
+	if (event_add(x->event, &now) == -1)
 		return fail(x, -ENOMEM, "out of memory");
 	return 0;
 }

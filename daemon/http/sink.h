@@ -27,6 +27,9 @@ struct sink_ops {
 
 	/* Is a splice better than a write for the next bytes?  NULL: always. */
 	bool (*prefers_splice)(struct sink *s);
+
+	/* May the next bytes wait until everything else had its turn (WORKER_LATER)?  NULL: no. */
+	bool (*may_wait)(struct sink *s);
 };
 
 /* The first member of every sink's own struct. */

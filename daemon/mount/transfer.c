@@ -88,10 +88,16 @@ static bool sink_prefers_splice(struct sink *s)
 	return fill_splices(((struct transfer *)s)->fill);
 }
 
+static bool sink_may_wait(struct sink *s)
+{
+	return !fill_is_wanted(((struct transfer *)s)->fill);
+}
+
 static const struct sink_ops fill_sink = {
 	.write = sink_write,
 	.splice = sink_splice,
 	.prefers_splice = sink_prefers_splice,
+	.may_wait = sink_may_wait,
 };
 
 /* ---- the end ------------------------------------------------------------------- */
@@ -130,12 +136,7 @@ static void transfer_fail(struct transfer *t, const struct oss_result *res)
 	unsigned suppressed;
 
 	atomic_fetch_add(&t->worker->fetch->errors, 1);
-	if (changed) {
-		object_fail(o, -ESTALE, false);
-		fetchq_forget(queue_of(t), e);
-	} else {
-		fetchq_forget_ahead(queue_of(t), e);
-	}
+	/* First the reason: who sees the error may look for it. */
 	if (log_limit_pass(&limit, &suppressed)) {
 		log_warn("%s%s%s", res->text,
 			 changed && res->error != -ESTALE
@@ -144,6 +145,12 @@ static void transfer_fail(struct transfer *t, const struct oss_result *res)
 			 res->action == OSS_FATAL ? "" : " (given up after retries)");
 		if (suppressed != 0)
 			log_warn("%u more failed downloads were not logged", suppressed);
+	}
+	if (changed) {
+		object_fail(o, -ESTALE, false);
+		fetchq_forget(queue_of(t), e);
+	} else {
+		fetchq_forget_ahead(queue_of(t), e);
 	}
 	fetchq_tell(queue_of(t), e, error);
 	transfer_end(t, error);

@@ -206,7 +206,9 @@ static bool prefers_splice(struct sink *s)
 
 static void test_a_sink_may_have_written_what_could_be_spliced(void **state)
 {
-	const struct sink_ops ops = { fetch_write, fetch_splice, prefers_splice };
+	const struct sink_ops ops = { .write = fetch_write,
+				      .splice = fetch_splice,
+				      .prefers_splice = prefers_splice };
 	struct script script = { .answer = "HTTP/1.1 200 OK\r\nContent-Length: 8388608\r\n\r\n",
 				 .big_body = 8 * MiB };
 	struct fixture *f = *state;

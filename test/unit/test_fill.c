@@ -151,8 +151,10 @@ static void test_the_watermark_follows_when_somebody_waits(void **state)
 	fill = begin(o, 0, FETCH_PREFETCH);
 	assert_int_equal(fill_write(fill, buf, 10000), 0);
 	assert_int_equal(chunk_word_watermark(word_of(&f, o, 0)), 0); /* nobody waits */
+	assert_false(fill_is_wanted(fill));
 	/* A wish shows what is there already, whole pages only... */
 	assert_int_equal(chunk_want(o, 0, 20000, false), CHUNK_LOADING);
+	assert_true(fill_is_wanted(fill));
 	assert_int_equal(chunk_word_watermark(word_of(&f, o, 0)), 2);
 	/* ... and the page that was waited for as soon as it comes. */
 	assert_int_equal(fill_write(fill, buf + 10000, 10000), 0);

@@ -199,6 +199,50 @@ static void test_the_base_serves_other_events_too(void **state)
 	assert_int_equal(f->trace[0], 5);
 }
 
+#define NR_LATER 256
+
+struct crowd {
+	struct fixture *f;
+	unsigned nr_run;    /* of those that may come later */
+	unsigned nr_before; /* of them when the letter came */
+};
+
+static void on_letter(void *arg)
+{
+	struct crowd *c = arg;
+
+	c->nr_before = c->nr_run;
+	worker_stop(c->f->w);
+}
+
+static void on_later(evutil_socket_t fd, short what, void *arg)
+{
+	struct crowd *c = arg;
+
+	(void)fd;
+	(void)what;
+	if (c->nr_run++ == 0)
+		worker_post(c->f->w, on_letter, c);
+}
+
+static void test_what_comes_meanwhile_goes_before_those_that_may_come_later(void **state)
+{
+	struct fixture *f = *state;
+	struct crowd c = { .f = f };
+	struct event *many[NR_LATER];
+	unsigned i;
+
+	for (i = 0; i < NR_LATER; i++) {
+		many[i] = event_new(worker_base(f->w), -1, 0, on_later, &c);
+		assert_int_equal(event_priority_set(many[i], WORKER_LATER), 0);
+		event_active(many[i], EV_TIMEOUT, 0);
+	}
+	assert_int_equal(worker_run(f->w), 0);
+	assert_in_range(c.nr_before, 1, 16);
+	for (i = 0; i < NR_LATER; i++)
+		event_free(many[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -208,6 +252,7 @@ int main(void)
 		TEST(test_letters_after_the_end_are_dropped_with_the_worker),
 		TEST(test_the_thread_has_its_name_and_takes_no_signals),
 		TEST(test_the_base_serves_other_events_too),
+		TEST(test_what_comes_meanwhile_goes_before_those_that_may_come_later),
 #undef TEST
 	};
 
