@@ -36,6 +36,17 @@ static uint32_t nr_known(const struct mount *m)
 	return m->snapshot != NULL ? (uint32_t)snapmem_view(m->snapshot)->header->nr_entries : 0;
 }
 
+char *ahead_path(const struct mount *m, const char *path, size_t len)
+{
+	const struct snapshot *s = snapmem_view(m->snapshot);
+	uint32_t entry = snapshot_lookup(s, 0, path, len);
+	char own[2 * OSS_KEY_MAX];
+
+	if (entry == SNAPSHOT_NONE || snapshot_path(s, entry, own, sizeof(own)) < 0)
+		return xstrndup(path, len);
+	return xstrdup(own);
+}
+
 bool ahead_is_known(const struct mount *m, const char *path)
 {
 	const struct snapshot *s;

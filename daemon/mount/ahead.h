@@ -12,6 +12,7 @@
 #define DAEMON_MOUNT_AHEAD_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/queue.h>
 
 #define AHEAD_DIRS    256u
@@ -41,6 +42,8 @@ void ahead_begin(struct mount *m);
 void ahead_end(struct mount *m);
 /* Wait until a->path ("": the root) is listed.  Not from inside an answer's callback. */
 void ahead_wait(struct mount *m, struct mount_attach *a);
+/* The path as the snapshot writes it, to be freed: a client may put "a/" or "b/../a". */
+char *ahead_path(const struct mount *m, const char *path, size_t len);
 /* Is there nothing to wait for?  Also where the path is not there. */
 bool ahead_is_known(const struct mount *m, const char *path);
 

@@ -549,7 +549,7 @@ int mount_list(struct mount *m, const char *path, size_t path_len, mount_attache
 	int r = 0;
 
 	free(a->path);
-	a->path = xstrndup(path, path_len);
+	a->path = ahead_path(m, path, path_len);
 	a->mount = m;
 	m->nr_users++;
 	mount_settle(m);

@@ -3,6 +3,7 @@ import bisect
 import collections
 import http.server
 import random
+import struct
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ import xml.sax.saxutils
 
 import pytest
 
+import wire
 from test_listing import listed, wait_until
 
 PAGE = 7
@@ -257,3 +259,14 @@ def test_a_new_daemon_in_the_middle_of_it_knows_what_programs_have_open(held, st
     out, _ = p.communicate("\n", timeout=60)
     assert out == f"{body[17 << 20:][:9].hex()} v\n"
     assert server.asked == {"m/": 2, "m/a/": 2, "m/a/b/": 2}
+
+
+def test_a_directory_is_asked_for_by_its_own_name_however_a_client_writes_it(held, start):
+    server = held(a_bucket())
+    d = start(server)
+    with wire.Session(d.socket, timeout=60) as s:
+        s.hello()
+        (mount, *_), _ = s.mount_of(d, wire.PARTS, oss_path="s3://models/m/")
+        for name in ("a/", "b/../a", "./a//", "a/x/", "a/./y"):
+            s.call(wire.LIST, struct.pack("<IHH", mount, len(name), 0) + name.encode())
+    assert server.asked == {"m/": 1, "m/a/": 1, "m/a/x/": 3, "m/a/y/": 3}

@@ -14,8 +14,8 @@ import time
 MAGIC = 0x4353534F
 VERSION = 1
 HEAD = struct.Struct("<IHHIiII")
-(HELLO, MOUNT, SNAPSHOT, OPEN, CLOSE, PIN, UNPIN, PREFETCH, UMOUNT, STATUS, VERIFY) = range(1, 12)
-SECONDARY, MOUNT_PREFETCH, KEEP, REFRESH = 1, 2, 4, 8
+(HELLO, MOUNT, SNAPSHOT, OPEN, CLOSE, PIN, UNPIN, PREFETCH, UMOUNT, STATUS, VERIFY, LIST) = range(1, 13)
+SECONDARY, MOUNT_PREFETCH, KEEP, REFRESH, PARTS = 1, 2, 4, 8, 16
 STRINGS = ("oss_path", "model_dir", "endpoint", "region", "access_key", "secret", "token", "sources")
 SESSION_LEN = 512 + 1024 * 24 + 1024 * 16 + 4096 * 8
 RING_TAIL = 64  # of the submission ring, in the session's memory
