@@ -233,8 +233,8 @@ def test_a_directory_too_large_to_be_listed_by_itself_comes_with_all(held, start
 
 
 def test_who_walks_through_many_directories_waits_for_all(held, start):
-    keys = {f"m/{i:03d}/file": b"" for i in range(300)}
-    server = held(keys, page=1000)
+    keys = {f"m/{i:03d}/{name}": b"" for i in range(300) for name in "ab"}
+    server = held(keys, page=400)  # one page of the root, two of all
     d = start(server)
     p = subprocess.Popen(["find", d.path(), "-type", "f", "-printf", "%P\n"], env=d.preload(), stdout=subprocess.PIPE, text=True)
     wait_until(lambda: sum(server.asked.values()) == 256, "fewer are listed by themselves", 60)
