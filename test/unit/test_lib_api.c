@@ -192,12 +192,15 @@ static void test_what_another_mount_leaves_open_is_not_taken_for_ones_own(void *
 {
 	struct fixture *f = *state;
 	struct ossc_mount_options options = { .size = sizeof(options), .oss_path = "oss://b/" };
-	struct wire_session *memory = f->daemon->sessions[0].memory;
+	struct wire_session *memory;
 	struct ossc_mount *other;
 	struct ossc_file *file;
 	unsigned nr_opens;
 
 	assert_int_equal(ossc_mount(f->conn, &options, &other), 0);
+	pthread_mutex_lock(&f->daemon->lock);
+	memory = f->daemon->sessions[0].memory;
+	pthread_mutex_unlock(&f->daemon->lock);
 	__atomic_store_n(&memory->takes_idle, 1, __ATOMIC_SEQ_CST);
 	ossc_close(f->file);
 	nr_opens = fake_count(f->daemon, nr_opens);
