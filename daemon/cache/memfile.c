@@ -22,7 +22,7 @@
 #define F_SEAL_FUTURE_WRITE 0x0010 /* Linux 5.1 */
 #endif
 
-#define HUGE_LEN (2u << 20) /* x86-64, and arm64 with pages of 4 KiB */
+#define LARGE_LEN (256u << 10)
 
 /* An empty memfd, readable by its owner only, never executable. */
 static int make_memfd(void)
@@ -196,9 +196,9 @@ int memfile_punch(const struct memfile *m, uint64_t offset, uint64_t len)
 
 /*
  * The kernel takes the largest page that fits and under which nothing lies yet.  A small one at the
- * beginning makes that 1 MiB for the second half; and then that half, for the first.
+ * beginning makes that LARGE_LEN for the second half; and then that half, for the first.
  */
-static void lay_large(int fd, off_t at)
+static void lay_two(int fd, off_t at)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	/* The mapping has no room for more than a small page; populated, it cannot fail with SIGBUS. */
@@ -208,16 +208,17 @@ static void lay_large(int fd, off_t at)
 		return;
 	munmap(map, page);
 	/* Pages that the kernel does not clear until a write leaves some of them out. */
-	if (fallocate(fd, FALLOC_FL_KEEP_SIZE, at + HUGE_LEN / 2, HUGE_LEN / 2) == 0)
+	if (fallocate(fd, FALLOC_FL_KEEP_SIZE, at + LARGE_LEN, LARGE_LEN) == 0)
 		fallocate(fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, at, (off_t)page);
 }
 
 void memfile_lay_large(const struct memfile *m, uint64_t offset, uint64_t len)
 {
-	uint64_t at = (offset + HUGE_LEN - 1) / HUGE_LEN * HUGE_LEN;
+	const uint64_t two = 2 * LARGE_LEN;
+	uint64_t at = (offset + two - 1) / two * two;
 
-	for (; at + HUGE_LEN <= offset + len; at += HUGE_LEN)
-		lay_large(m->fd, (off_t)at);
+	for (; at + two <= offset + len; at += two)
+		lay_two(m->fd, (off_t)at);
 }
 
 int64_t memfile_used(const struct memfile *m)
@@ -281,13 +282,13 @@ static bool has_large(const char *dir)
 	struct memfile m;
 	int64_t used = 0;
 
-	if (memfile_new(dir, HUGE_LEN, &m) != 0)
+	if (memfile_new(dir, 2 * LARGE_LEN, &m) != 0)
 		return false;
-	memfile_lay_large(&m, 0, HUGE_LEN);
+	memfile_lay_large(&m, 0, 2 * LARGE_LEN);
 	if (pwrite(m.fd, "", 1, 0) == 1)
 		used = memfile_used(&m);
 	memfile_close(&m);
-	return used > (int64_t)HUGE_LEN / 2 + sysconf(_SC_PAGESIZE);
+	return used > (int64_t)LARGE_LEN + sysconf(_SC_PAGESIZE);
 }
 
 static int mount_both(const char *dir, uint64_t size, enum memfile_pages wanted)

@@ -18,7 +18,7 @@
 /* What the kernel lays bytes of the tmpfs into. */
 enum memfile_pages {
 	MEMFILE_SMALL = 0, /* 4 KiB, as in memfds */
-	MEMFILE_LARGE,	   /* up to 1 MiB; memfile_lay_large() sees to that */
+	MEMFILE_LARGE,	   /* up to 256 KiB; memfile_lay_large() sees to that */
 	MEMFILE_HUGE,	   /* 2 MiB where the file holds them whole */
 };
 
@@ -42,8 +42,8 @@ void memfile_close(struct memfile *m);
 /* Give back the pages of [offset, offset + len), whole pages.  Reads see zeros there afterwards. */
 int memfile_punch(const struct memfile *m, uint64_t offset, uint64_t len);
 /*
- * Lay out each whole 2 MiB of [offset, offset + len), where nothing lies yet, so that what is written
- * there comes into pages of up to 1 MiB.  Half of it takes memory from then on, and reads as zeros.
+ * Lay out each whole 512 KiB of [offset, offset + len), where nothing lies yet, so that what is written
+ * there comes into pages of up to 256 KiB.  Half of it takes memory from then on, and reads as zeros.
  * Without memory nothing is done, and the next write tells.
  */
 void memfile_lay_large(const struct memfile *m, uint64_t offset, uint64_t len);

@@ -87,7 +87,7 @@ static void remove_dirs(void)
 int memhome_open(const struct memhome_conf *conf, const char **ret_dir,
 		 enum memfile_pages *ret_pages)
 {
-	static const char *const words[] = { "4 KiB", "up to 1 MiB", "2 MiB" };
+	static const char *const words[] = { "4 KiB", "up to 256 KiB", "2 MiB" };
 	int r;
 
 	*ret_dir = NULL;

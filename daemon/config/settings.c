@@ -153,7 +153,7 @@ static const struct conf_key cache_keys[] = {
 		.type = CONF_WORD,
 		.words = huge_pages_words,
 		.def = "auto",
-		.doc = "Pages of that tmpfs: off (4 KiB), large (up to 1 MiB), on (2 MiB), auto "
+		.doc = "Pages of that tmpfs: off (4 KiB), large (up to 256 KiB), on (2 MiB), auto "
 		       "(on; "
 		       "large where the hypervisor takes back free memory).  In larger ones mapped "
 		       "files are as quick as in the page cache, and filling is cheaper.",

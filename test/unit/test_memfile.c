@@ -293,17 +293,17 @@ static void test_large_pages_are_no_huge_ones(void **state)
 	struct memfile m;
 
 	(void)state;
-	start_large(5 * LEN, &m);
-	memfile_lay_large(&m, 0, 5 * LEN);
-	assert_int_equal(memfile_used(&m), 2 * LEN); /* the last MiB is no whole 2 MiB */
-	assert_int_equal(byte_at(&m, LEN), 0);
+	start_large(5 * LEN + LEN / 4, &m);
+	memfile_lay_large(&m, 0, 5 * LEN + LEN / 4);
+	assert_int_equal(memfile_used(&m), 5 * LEN / 2); /* the last quarter is no whole half */
+	assert_int_equal(byte_at(&m, LEN / 4), 0);
 	fill(&m, 0, 1);
-	assert_in_range(memfile_used(&m), 2 * LEN + page + 1, 3 * LEN);
-	fill(&m, LEN, 1);
-	assert_in_range(memfile_used(&m), 2 * LEN + page + 1, 3 * LEN);
-	assert_int_equal(byte_at(&m, LEN), 7);
-	assert_int_equal(byte_at(&m, LEN - 1), 0);
-	assert_int_equal(byte_at(&m, LEN + 1), 0);
+	assert_in_range(memfile_used(&m), 5 * LEN / 2 + page + 1, 5 * LEN / 2 + LEN / 4);
+	fill(&m, LEN / 4, 1);
+	assert_in_range(memfile_used(&m), 5 * LEN / 2 + page + 1, 5 * LEN / 2 + LEN / 4);
+	assert_int_equal(byte_at(&m, LEN / 4), 7);
+	assert_int_equal(byte_at(&m, LEN / 4 - 1), 0);
+	assert_int_equal(byte_at(&m, LEN / 4 + 1), 0);
 	fill(&m, 0, 5 * LEN);
 	assert_int_equal(memfile_used(&m), 5 * LEN);
 	assert_int_equal(memfile_punch(&m, 2 * LEN, 2 * LEN), 0);
@@ -321,10 +321,10 @@ static void test_laying_out_leaves_others_alone(void **state)
 	(void)state;
 	start_large(4 * LEN, &m);
 	fill(&m, 0, 2 * LEN);
-	memfile_lay_large(&m, 2 * LEN - 1, 2 * LEN); /* no whole 2 MiB in it */
+	memfile_lay_large(&m, 2 * LEN - 1, LEN / 2); /* no whole half in it */
 	assert_int_equal(memfile_used(&m), 2 * LEN);
-	memfile_lay_large(&m, 1, 4 * LEN - 1);
-	assert_int_equal(memfile_used(&m), 3 * LEN);
+	memfile_lay_large(&m, 2 * LEN - 1, LEN / 2 + 1);
+	assert_int_equal(memfile_used(&m), 2 * LEN + LEN / 4);
 	assert_int_equal(byte_at(&m, 0), 7);
 	assert_int_equal(byte_at(&m, 2 * LEN - 1), 7);
 	memfile_close(&m);
