@@ -1,7 +1,8 @@
 /*
  * limit.c - the limit that rates are compared with: one thread that does nothing
  * but splice the ranges of some objects from a store, over N connections, into
- * fresh memory files.  No retry, no check: an answer that is not 206 with the
+ * fresh memory files, in pages of 4 KiB, as a program without a mount of its
+ * own has them.  No retry, no check: an answer that is not 206 with the
  * length asked for ends the program.
  *
  *	limit [--tls] HOST:PORT CONNECTIONS CHUNK_BYTES SIZE PATH [PATH ...]

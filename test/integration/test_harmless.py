@@ -155,7 +155,7 @@ def test_the_bench_of_what_is_at_hand_has_a_row_for_each_operation(tmp_path):
     run = subprocess.run([TOP / "scripts/bench-warm"], env=env, capture_output=True, text=True, timeout=100)
     assert run.returncode == 0, run.stderr
     rows = {row["name"]: row for row in json.loads(out.read_text())}
-    assert len(rows) == (18 if os.geteuid() == 0 else 12) and all(row["ratio"] > 0 for row in rows.values()), rows
+    assert len(rows) == (24 if os.geteuid() == 0 else 12) and all(row["ratio"] > 0 for row in rows.values()), rows
     for name in ("sequential", "random", "touching", "a model loaded", "stat", "readdir of 50 names", "open and close", "start of"):
         assert any(row.startswith(name) for row in rows), name
 
