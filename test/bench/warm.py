@@ -31,7 +31,7 @@ def rows(bench):
 
 
 def card_rows(bench):
-    found, said = of_program([TOP / "test/bench/cards.py"], CARDS_RUNS=str(bench.runs), CARDS_SECONDS="10")
+    found, said = of_program([TOP / "test/bench/cards.py"], CARDS_RUNS=str(bench.runs), CARDS_SECONDS="20")
     for row in found:
         goals = [("ratio", ">=", row["goal"])] if row["goal"] else []
         bench.row(row["name"], "sum of the cards", "share", [{"ours": r["ratio"], "base": 1.0} for r in row["runs"]], goals)
