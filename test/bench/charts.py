@@ -66,7 +66,7 @@ def legend(series, y):
 def bars(title, subtitle, series, groups, goals=(), most=1e9):
     """groups: [(label, {series: (value, low, high)})].  Lying bars with whiskers, cut at `most`; goals: dashed lines."""
     top = min(max([v[2] for _, values in groups for v in values.values()] + list(goals)) * 1.04, most)
-    left = 30 + 6.4 * max(len(label) for label, _ in groups)
+    left = 30 + max((7.4 if label.startswith("OSS") else 6.6) * len(label) for label, _ in groups)
     scale = (WIDTH - left - RIGHT) / top
     height = TOP_MARGIN + FOOT + sum(BAR * len(v) + GAP for _, v in groups)
     parts, step, y = [], step_of(top), TOP_MARGIN
