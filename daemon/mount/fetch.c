@@ -100,16 +100,13 @@ static void worker_on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct fetch_worker *w = arg;
 	struct transfer *t, *next;
-	uint64_t now = clock_ms(), median;
+	uint64_t now = clock_ms();
 
 	(void)fd;
 	(void)what;
-	pthread_mutex_lock(&w->fetch->lock);
-	median = straggler_median(&w->fetch->rates);
-	pthread_mutex_unlock(&w->fetch->lock);
 	for (t = TAILQ_FIRST(&w->transfers); t != NULL; t = next) {
 		next = transfer_next(t);
-		transfer_judge(t, median, now);
+		transfer_judge(t, now);
 	}
 	fetchq_look(w->fetch->queue);
 	fetch_worker_pump(w);
@@ -232,7 +229,6 @@ int fetch_new(const struct fetch_conf *conf, struct fetch **ret_fetch)
 	f->conf = *conf;
 	f->tls_ca_file = xstrdup(conf->tls_ca_file);
 	f->retry_budget_ms = conf->retry_budget_ms;
-	pthread_mutex_init(&f->lock, NULL);
 	f->notice_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (f->notice_fd == -1) {
 		r = -errno;
@@ -274,7 +270,6 @@ void fetch_free(struct fetch *f)
 		event_free(f->notice);
 	if (f->notice_fd != -1)
 		close(f->notice_fd);
-	pthread_mutex_destroy(&f->lock);
 	free(f->tls_ca_file);
 	free(f);
 }

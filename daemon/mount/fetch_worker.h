@@ -15,7 +15,6 @@
 #include <sys/queue.h>
 
 #include "daemon/mount/fetch.h"
-#include "daemon/mount/straggler.h"
 
 struct event;
 struct http_client;
@@ -45,8 +44,6 @@ struct fetch {
 	struct event *notice;
 	atomic_uint retry_budget_ms;
 	atomic_uint_fast64_t bytes, requests, retries, throttled, errors, cut;
-	pthread_mutex_t lock;
-	struct straggler_rates rates; /* of what has arrived lately */
 	struct fetch_worker workers[];
 };
 
@@ -60,7 +57,7 @@ void transfer_start(struct fetch_worker *w, const struct fetchq_work *work);
 /* The store was to be spared; may it go on now?  False: none could, ask no more. */
 bool transfer_resume_one(struct fetch_worker *w, bool only_demand);
 /* Cut it if it is slower than its peers by far. */
-void transfer_judge(struct transfer *t, uint64_t median, uint64_t now_ms);
+void transfer_judge(struct transfer *t, uint64_t now_ms);
 /* The worker ends: the chunk is given back. */
 void transfer_abandon(struct transfer *t);
 struct transfer *transfer_next(struct transfer *t);

@@ -131,6 +131,10 @@ void fetchq_put_back(struct fetchq *q, unsigned worker, struct fetchq_work *w);
 void fetchq_finish(struct fetchq *q, unsigned worker, struct fetchq_work *w, bool good);
 /* So many bytes came for it; without the lock. */
 void fetchq_count(const struct fetchq_work *w, uint64_t bytes);
+/* A request brought so much in so long: by its like the stragglers of its lane are judged. */
+void fetchq_brought(struct fetchq *q, const struct fetchq_work *w, uint64_t bytes, uint64_t ms);
+/* Bytes a second of a usual request of the same lane; 0: too few have ended. */
+uint64_t fetchq_usual_rate(struct fetchq *q, const struct fetchq_work *w);
 /* Once a second or so while work is under way: more of it may be of use by now. */
 void fetchq_look(struct fetchq *q);
 /* No request is under way for it now, but it keeps its slot. */

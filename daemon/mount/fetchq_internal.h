@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "daemon/mount/fetchq.h"
+#include "daemon/mount/straggler.h"
 #include "daemon/mount/throttle.h"
 
 TAILQ_HEAD(entry_list, fetchq_entry);
@@ -32,6 +33,7 @@ struct fetchq_lane {
 	uint64_t nr[FETCH_NR_CLASSES]; /* chunks in each list */
 	uint64_t nr_opened;	       /* of prefetch: those of opened objects */
 	struct throttle throttle;
+	struct straggler_rates rates;
 	atomic_uint_fast64_t bytes; /* that came so far; without the queue's lock */
 	unsigned in_flight;
 	uint64_t tried; /* the last search for work that looked here */

@@ -101,6 +101,23 @@ void fetchq_lane_unref(struct fetchq_lane *l)
 		free_if_last(l);
 }
 
+void fetchq_brought(struct fetchq *q, const struct fetchq_work *w, uint64_t bytes, uint64_t ms)
+{
+	pthread_mutex_lock(&q->lock);
+	straggler_add(&w->entry->lane->rates, bytes, ms);
+	pthread_mutex_unlock(&q->lock);
+}
+
+uint64_t fetchq_usual_rate(struct fetchq *q, const struct fetchq_work *w)
+{
+	uint64_t rate;
+
+	pthread_mutex_lock(&q->lock);
+	rate = straggler_median(&w->entry->lane->rates);
+	pthread_mutex_unlock(&q->lock);
+	return rate;
+}
+
 void fetchq_drop_lanes(struct fetchq *q)
 {
 	while (!LIST_EMPTY(&q->lanes))

@@ -9,6 +9,7 @@
 #include "daemon/cache/cache.h"
 #include "daemon/http/sink.h"
 #include "daemon/mount/fetch_worker.h"
+#include "daemon/mount/straggler.h"
 #include "daemon/oss/get.h"
 #include "daemon/oss/retry.h"
 
@@ -245,11 +246,7 @@ static void transfer_retry(struct transfer *t, const struct oss_result *res)
 
 static void note_rate(struct transfer *t, uint64_t bytes)
 {
-	struct fetch *f = t->worker->fetch;
-
-	pthread_mutex_lock(&f->lock);
-	straggler_add(&f->rates, bytes, clock_ms() - t->asked_ms);
-	pthread_mutex_unlock(&f->lock);
+	fetchq_brought(queue_of(t), &t->work, bytes, clock_ms() - t->asked_ms);
 }
 
 static void transfer_on_done(const struct oss_result *res, void *arg)
@@ -340,9 +337,9 @@ bool transfer_resume_one(struct fetch_worker *w, bool only_demand)
 	return false;
 }
 
-void transfer_judge(struct transfer *t, uint64_t median, uint64_t now_ms)
+void transfer_judge(struct transfer *t, uint64_t now_ms)
 {
-	uint64_t bytes;
+	uint64_t bytes, median;
 
 	if (t->state != TRANSFER_ASKING || t->nr_cuts == STRAGGLER_CUTS)
 		return;
@@ -351,6 +348,7 @@ void transfer_judge(struct transfer *t, uint64_t median, uint64_t now_ms)
 		t->moved = bytes;
 		t->moved_ms = now_ms;
 	}
+	median = fetchq_usual_rate(queue_of(t), &t->work);
 	/* What has come so far says nothing of a card that is dead since. */
 	if (!straggler_is(median, bytes, now_ms - t->asked_ms) &&
 	    !straggler_is(median, 0, now_ms - t->moved_ms))

@@ -608,6 +608,30 @@ static void test_a_store_that_is_to_be_spared_slows_no_other(void **state)
 	fetchq_lane_unref(other);
 }
 
+/* A distant store is not slow for being slower than one next door. */
+static void test_what_is_usual_is_a_matter_of_each_lane(void **state)
+{
+	struct fixture *f = *state;
+	struct fetchq_lane *other = move_to_lane(f, 1, 1000, "another store");
+	struct fetchq_work near, far;
+	int i;
+
+	fetchq_readahead(f->q, &f->entries[0], 0, 1);
+	hold_one(f, 0, &near);
+	fetchq_readahead(f->q, &f->entries[1], 0, 1);
+	hold_one(f, 0, &far);
+	for (i = 0; i < 8; i++)
+		fetchq_brought(f->q, &near, 80000000, 100);
+	assert_int_equal(fetchq_usual_rate(f->q, &far), 0);
+	for (i = 0; i < 8; i++)
+		fetchq_brought(f->q, &far, 8000000, 1000);
+	assert_int_equal(fetchq_usual_rate(f->q, &near), 800000000);
+	assert_int_equal(fetchq_usual_rate(f->q, &far), 8000000);
+	let_go(f, 0, &near);
+	let_go(f, 0, &far);
+	fetchq_lane_unref(other);
+}
+
 static void test_a_lane_is_shared_by_name_and_outlives_the_queue(void **state)
 {
 	struct fixture *f = *state;
@@ -692,6 +716,7 @@ int main(void)
 			   setup_workers),
 		QUEUE_TEST(test_slots_are_shared_out_evenly_among_users_whatever_they_queue, setup),
 		QUEUE_TEST(test_a_store_that_is_to_be_spared_slows_no_other, setup),
+		QUEUE_TEST(test_what_is_usual_is_a_matter_of_each_lane, setup),
 		QUEUE_TEST(test_a_lane_is_shared_by_name_and_outlives_the_queue, setup),
 		QUEUE_TEST(test_a_failed_object_is_told_and_only_demand_stays, setup),
 		QUEUE_TEST(test_many_ranges_of_one_object_are_bounded, setup),
