@@ -183,6 +183,15 @@ OP(glob)
 	return true;
 }
 
+/*
+ * Did the walk end at a directory of another actor, which went away while the walk was on its way there,
+ * or is a file by then?
+ */
+static bool met_a_change(struct outcome o)
+{
+	return o.err == ENOENT || (world.threads && o.err == ENOTDIR);
+}
+
 /* ---- nftw: it gives its callback nothing of ours ------------------------------------------ */
 
 static __thread struct found *walk_found;
@@ -232,8 +241,7 @@ OP(nftw)
 	x = TRY(walk(a, &p, world.plain_real, path_p, flags, 1 + (int)(arg[3] % 20)));
 	y = TRY(walk(a, &m, world.model_real, path_m, flags, 1 + (int)(arg[3] % 20)));
 	x.touched = y.touched = false;
-	/* A directory of another actor may go away while a walk is in it. */
-	if ((x.ret == -1 && x.err == ENOENT) || (y.ret == -1 && y.err == ENOENT)) {
+	if ((x.ret == -1 && met_a_change(x)) || (y.ret == -1 && met_a_change(y))) {
 		found_free(&p);
 		found_free(&m);
 		return true;
@@ -286,8 +294,7 @@ OP(fts)
 	snprintf(path_m, sizeof(path_m), "%s/%s", world.model_real, n->rel);
 	x = TRY_ERROR(fts_walk(a, &p, path_p, world.plain_real, flags));
 	y = TRY_ERROR(fts_walk(a, &m, path_m, world.model_real, flags));
-	/* A directory of another actor may go away while a walk is in it. */
-	if (x.err != ENOENT && y.err != ENOENT && judge(a, "fts", x, y, 0) == BOTH_DID) {
+	if (!met_a_change(x) && !met_a_change(y) && judge(a, "fts", x, y, 0) == BOTH_DID) {
 		found_same(a, "fts", &p, &m, true);
 	} else {
 		found_free(&p);
