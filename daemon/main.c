@@ -406,8 +406,7 @@ static void grow_home(uint64_t cache_size)
 
 	if (r != 0)
 		log_error("cache.size: the memory for objects cannot grow (%s): a larger cache "
-			  "takes a "
-			  "restart",
+			  "takes a restart",
 			  strerror(-r));
 }
 

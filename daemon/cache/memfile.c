@@ -294,7 +294,7 @@ static bool has_large(const char *dir)
 static int mount_both(const char *dir, uint64_t size, enum memfile_pages wanted)
 {
 	char rw[PATH_MAX], ro[PATH_MAX];
-	int r, pages = 0;
+	int r, pages;
 
 	r = split_dir(dir, rw, ro);
 	if (r == 0)

@@ -154,9 +154,8 @@ static const struct conf_key cache_keys[] = {
 		.words = huge_pages_words,
 		.def = "auto",
 		.doc = "Pages of that tmpfs: off (4 KiB), large (up to 256 KiB), on (2 MiB), auto "
-		       "(on; "
-		       "large where the hypervisor takes back free memory).  In larger ones mapped "
-		       "files are as quick as in the page cache, and filling is cheaper.",
+		       "(on; large where the hypervisor takes back free memory).  In larger ones "
+		       "mapped files are as quick as in the page cache, and filling is cheaper.",
 	},
 	{ 0 },
 };
